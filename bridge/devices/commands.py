@@ -7,8 +7,11 @@ it in their queue: the bridge that changes it from `queued` to `sent` in the sto
 
 import asyncio
 import logging
+import math
 import secrets
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -26,6 +29,12 @@ log = logging.getLogger(__name__)
 
 OFFLINE = "device offline"
 TICK_SECONDS = 0.5
+REREAD_SECONDS = 5.0
+"""Of several bridges, each looks this often for commands that others have queued and it can send."""
+
+MOVE_SECONDS = 10.0
+"""A device whose socket was closed may have another one at a bridge that the others do not know yet, for this long."""
+
 WAITING_LIMIT = 10_000
 """The most commands that wait in the queues of all devices together."""
 
@@ -87,13 +96,54 @@ class CommandService:
         self._wake_up = asyncio.Event()
         self._slots = asyncio.Semaphore(_CONCURRENT_DEVICES)
         self.counts = CommandCounters()
+        self._reread_seconds = REREAD_SECONDS
+        self._reread_due: float | None = None
+        self._has_others: Callable[[], bool] = lambda: False
+        self._is_informed: Callable[[], bool] = lambda: True
+        self.on_queued_elsewhere: Callable[[str], object] = lambda _device_id: None
+        """Called when a command is queued for a device whose socket another bridge has."""
         registry.presence.came_online = self._on_online
 
-    async def load(self) -> None:
-        """Read the commands that were queued when the bridge stopped. Raises `StoreUnavailable`."""
-        for command in reversed(await self._store.find(CommandsQuery(state=CommandState.QUEUED, limit=WAITING_LIMIT))):
-            self._queues.setdefault(command.device_id, {})[command.id] = command
+    def share(
+        self, has_others: Callable[[], bool], is_informed: Callable[[], bool], reread_seconds: float = REREAD_SECONDS
+    ) -> None:
+        """Send commands that other bridges queue too; look for them this often.
+
+        `has_others` returns whether other bridges run, `is_informed` whether this bridge is told now which devices have a
+        socket at the others.
+        """
+        self._has_others, self._is_informed = has_others, is_informed
+        self._reread_seconds = reread_seconds
+        self._reread_due = time.monotonic() + reread_seconds
+
+    def reread(self) -> None:
+        """Look now for commands that other bridges have queued."""
+        self._reread_due = 0.0
         self._wake_up.set()
+
+    async def load(self) -> None:
+        """Read the commands that are queued; drop those that another bridge has sent. Raises `StoreUnavailable`."""
+        before = [command for queue in self._queues.values() for command in queue.values()]
+        found = await self._store.find(CommandsQuery(state=CommandState.QUEUED, limit=WAITING_LIMIT))
+        for command in reversed(found):
+            self._queues.setdefault(command.device_id, {})[command.id] = command
+        if len(found) < WAITING_LIMIT:
+            queued = {(command.device_id, command.id) for command in found}
+            for command in before:
+                self._drop_sent(command.device_id, command.id, queued)
+        self._wake_up.set()
+
+    def _drop_sent(self, device_id: str, command_id: str, queued: Collection[tuple[str, str]] = ()) -> None:
+        """Remove a command that is not queued any more, unless this bridge may have claimed it."""
+        key = device_id, command_id
+        command = self._queues.get(device_id, {}).get(command_id)
+        if command is not None and key not in queued and key not in self._tried:
+            self._leave_queue(command)
+
+    def on_remote(self, event: EntityEvent) -> None:
+        """Another bridge says that a command has changed."""
+        if event.event_type == "updated" and event.data.get("state") != CommandState.QUEUED:
+            self._drop_sent(str(event.data.get("device")), event.entity_id)
 
     def publish(self, events: Sequence[Event]) -> None:
         """Take acknowledgements out of the events and pass the rest on."""
@@ -128,7 +178,8 @@ class CommandService:
             return self._existing(existing, request)
         device = self._registry.get(request.device)
         queue = self._queues.get(request.device, {})
-        waits = not device.online or bool(queue)
+        elsewhere = self._is_elsewhere(device.id)
+        waits = not device.online or bool(queue) or elsewhere
         if waits:
             self._check_room(request, online=device.online, waiting=len(queue))
         now = self._clock()
@@ -149,10 +200,15 @@ class CommandService:
         self.counts.asked += 1
         self._queues.setdefault(request.device, {})[command_id] = command
         self._publish_change("created", command)
+        if elsewhere:
+            self.on_queued_elsewhere(device.id)
         if waits:
             self._wake_up.set()
             return command
-        return await self._deliver(command)
+        try:
+            return await self._deliver(command)
+        finally:
+            self._wake_up.set()  # it may still wait, and expire
 
     def _existing(self, existing: Command, request: CommandRequest) -> Command:
         if not existing.same_request(request):
@@ -252,19 +308,27 @@ class CommandService:
     async def run(self) -> None:
         """Store acknowledgements, send queued commands and expire old ones, until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(TICK_SECONDS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._idle_seconds()):
                     await self._wake_up.wait()
-            except TimeoutError:
-                pass
             self._wake_up.clear()
             try:
                 await self._store_acks()
+                if self._reread_due is not None and time.monotonic() >= self._reread_due:
+                    self._reread_due = time.monotonic() + self._reread_seconds
+                    await self.load()
+                    self._wake_up.clear()
                 await self._send_queued()
             except StoreUnavailable as error:
                 log.debug("commands: store unavailable (%s): retrying", error)
                 await asyncio.sleep(TICK_SECONDS)
                 self._wake_up.set()
+
+    def _idle_seconds(self) -> float | None:
+        """How long to wait when nothing happens: a queued command may expire, another bridge may have queued one."""
+        if self._queues:
+            return TICK_SECONDS
+        return None if self._reread_due is None else max(self._reread_due - time.monotonic(), 0.0)
 
     async def _store_acks(self) -> None:
         while self._acks:
@@ -295,7 +359,21 @@ class CommandService:
                     return
 
     def _is_online(self, device_id: str) -> bool:
-        return device_id in self._registry and self._registry.get(device_id).online
+        """Whether this bridge can send to the device."""
+        return device_id in self._registry and self._registry.get(device_id).online and not self._is_elsewhere(device_id)
+
+    def _is_elsewhere(self, device_id: str) -> bool:
+        """Whether another bridge has the device's socket, or may have it unknown to this one: one has just begun, or the
+        bus is down. Such a device would not receive commands by MQTT.
+        """
+        presence, connection = self._registry.presence, self._registry.get(device_id).connection
+        if device_id in presence.elsewhere:
+            return True
+        if connection == SOCKET:
+            return device_id not in presence.sockets
+        if connection is not None or not self._has_others():
+            return False
+        return presence.left_within(device_id, MOVE_SECONDS if self._is_informed() else math.inf)
 
 
 class _KeyedLock:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
-from bridge.core.devices.named_location import NamedLocation, change_location
+from bridge.core.devices.named_location import NamedLocation, change_location, location_from_public
 from bridge.core.errors import (
     DeviceError,
     LocationExists,
@@ -59,6 +59,15 @@ class Locations:
     async def load(self) -> None:
         """Read the locations from the store. Raises `StoreUnavailable`."""
         self._locations = {location.id: location for location in await self._store.all(LIMIT)}
+
+    def on_remote(self, event: EntityEvent) -> None:
+        """Apply a change that another bridge has stored."""
+        if self._locations is None:
+            return
+        if event.event_type == "deleted":
+            self._locations.pop(event.entity_id, None)
+        else:
+            self._locations[event.entity_id] = location_from_public(event.entity_id, event.data)
 
     @property
     def _loaded(self) -> dict[str, NamedLocation]:

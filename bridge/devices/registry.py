@@ -7,38 +7,47 @@ events of the changes that they caused. A reading of a known device costs 1 to 5
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
 
 from bridge.core.access.permissions import IdentityKind
-from bridge.core.devices.device import DOCUMENT_BYTES, OFFLINE, Device, Telemetry, apply_changes, merge_state
+from bridge.core.devices.device import (
+    DOCUMENT_BYTES,
+    OFFLINE,
+    ONLINE,
+    SOCKET,
+    Device,
+    Telemetry,
+    apply_changes,
+    merge_state,
+    with_public,
+)
 from bridge.core.devices.location import UNKNOWN_LOCATION, Location, stated_location
-from bridge.core.errors import DeviceError, DeviceExists, StoreError, StoreUnavailable, TooManyDevices, UnknownDevice
+from bridge.core.errors import DeviceError, DeviceExists, StoreUnavailable, TooManyDevices, UnknownDevice
 from bridge.core.events import DeviceState, EntityEvent, Event, device_status
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.devices.device_table import DeviceTable
 from bridge.devices.number_sequence import NumberSequence
+from bridge.devices.peers import ALONE, Peers
 from bridge.devices.presence import Presence
+from bridge.devices.saver import DeviceSaver
 from bridge.ports import DeviceStore, Publisher, Store
 from bridge.settings import DevicesSettings
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
-CHECKS_A_TICK = 2000
-"""Devices whose silence is looked at in a tick, which takes about a millisecond."""
+"""The shortest time between two checks for silence; none is made while no device is due."""
 
-SAVE_SECONDS = 1.0
-SEEN_SECONDS = 30.0  # interval between writes of `lastSeen` alone: each costs one write per device
-SAVE_BATCH = 500
-_LAST_SAVE_SECONDS = 1.0
+CHECKS_A_TICK = 2000
+"""Devices looked at in a check, which takes about a millisecond."""
+
+_SETTLED_MS = 60_000  # a device that another bridge discovered is stored within this time
 
 Action = Literal["created", "updated", "deleted"]
 _ACTIONS: Mapping[Action, str] = {"created": "create_sensor", "updated": "update_sensor", "deleted": "delete_sensor"}
@@ -69,6 +78,7 @@ class Registry:
         *,
         saved: DeviceStore | None = None,
         takes_sites: bool = True,
+        peers: Peers = ALONE,
         clock: Callable[[], int] = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,21 +91,22 @@ class Registry:
         self._saved = saved or store.devices
         self._settings = settings
         self._takes_sites = takes_sites
+        self._peers = peers
         self._clock = clock
         self._table = DeviceTable()
         self._devices = self._table.by_id
-        self._to_check: deque[str] = deque()
-        self._changed: dict[str, None] = {}
-        self._seen: dict[str, None] = {}
-        self._seen_due = 0.0
+        self.saver = DeviceSaver(self._saved, self._table, peers)
         self._loaded = False
         self._suggested: Mapping[str, Mapping[str, str]] = {}
-        self.presence = Presence(self._record_update, clock, monotonic)
+        self.presence = Presence(self._record_state, clock, monotonic)
         self.numbers = NumberSequence(store, "device_number")
         """The ids of devices that are registered without one."""
         self.counts = RegistryCounters()
-        self.on_write: Callable[[str | None], None] = lambda _: None
-        """Called after each attempt to save changes, with the reason if the store was unavailable: it will be tried again."""
+        self.on_socket: Callable[[str, bool], object] = lambda _device_id, _is_open: None
+        """Called when a socket of a device was opened here, or the last one closed, before the events of that."""
+
+        self.on_removed: list[Callable[[str], object]] = []
+        """Called with the id of a device that was removed, here or at another bridge."""
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -124,7 +135,7 @@ class Registry:
         for device in devices:
             device.last_reading = newest.get(device.id)
             self._table.put(device)
-        for events in self.presence.start(devices):
+        for events in self.presence.start(devices, is_alone=self._peers.is_alone):
             self.next.publish(events)
         self._loaded = True
         self.expect([*self._settings.credentials, *(key.name for key in keys)])
@@ -170,7 +181,7 @@ class Registry:
             device.part_of = reading.part_of
             changes.append(self._record_update(device))
         if reading.ignored and device.record_ignored(reading, self._clock()):
-            self._changed[device.id] = None
+            self.saver.mark_state(device.id)
         self._on_life(device, reading, changes)
 
     def _on_reading_of_part(self, reading: Reading, device_id: str, changes: list[Event]) -> None:
@@ -182,7 +193,7 @@ class Registry:
     def _on_life(self, device: Device, reading: Reading, changes: list[Event]) -> None:
         alive, events = self.presence.on_reading(device, reading)
         if alive:
-            self._seen[device.id] = None
+            self.saver.mark_seen(device.id)
             changes += events
 
     def _place(self, device: Device, stated: Location) -> list[Event]:
@@ -258,12 +269,130 @@ class Registry:
 
     def _record(self, action: Action, device: Device) -> EntityEvent:
         """Mark a device for saving; the event of its change."""
-        self.presence.invalidate()
-        self._changed[device.id] = None
-        return EntityEvent("sensor", action, device.id, device.copy().public(), {"action": _ACTIONS[action]})
+        self.saver.mark(device.id)
+        return self._event(action, device)
 
     def _record_update(self, device: Device) -> EntityEvent:
         return self._record("updated", device)
+
+    def _record_state(self, device: Device) -> EntityEvent:
+        """Mark the state of a device for saving; the event of its change."""
+        self.saver.mark_state(device.id)
+        return self._event("updated", device, is_state=True)
+
+    def _event(self, action: Action, device: Device, *, is_state: bool = False) -> EntityEvent:
+        self.presence.invalidate()
+        return EntityEvent("sensor", action, device.id, device.copy().public(), {"action": _ACTIONS[action]}, is_state)
+
+    # --- other bridges -----------------------------------------------------------------------------------------------------
+
+    def on_remote(self, bridge: str, events: Sequence[Event]) -> list[Event]:
+        """Apply what another bridge says of devices. Return the events without those that are outdated."""
+        applied = (self._on_remote(bridge, event) for event in sorted(events, key=_is_known_device))
+        return [event for event in applied if event is not None]
+
+    def _on_remote(self, bridge: str, event: Event) -> Event | None:
+        if type(event) is EntityEvent and event.entity_type == "sensor":
+            return self._on_remote_change(event)
+        device = self._devices.get(event.device_id) if isinstance(event, DeviceStatus | DeviceState) else None
+        if device is not None and type(event) is DeviceState:
+            device.state = dict(event.state)
+        if device is None or type(event) is not DeviceStatus:
+            return event
+        self.presence.invalidate()
+        return event if self.presence.on_remote(bridge, device, event) else None
+
+    def _on_remote_change(self, event: EntityEvent) -> EntityEvent:
+        """Take over the attributes. Clients are told what this bridge knows of the status, which has an event of its own."""
+        self.presence.invalidate()
+        if event.event_type == "deleted":
+            self._drop(event.entity_id)
+            return event
+        device = self._devices.get(event.entity_id)
+        if device is None or not event.is_state:
+            device = with_public(device or Device(event.entity_id, created_ms=self._clock()), event.data)
+        if not self._has_socket(device.id):
+            connection = event.data.get("connection")
+            device.connection = None if connection == SOCKET else connection
+        self._table.put(device)
+        self.presence.watch(device)
+        if self._peers.leads() and not event.is_state:  # a save of this bridge may have overwritten what the other has stored
+            self.saver.mark(device.id, is_certain=True)
+        return replace(event, data=device.copy().public())
+
+    def _has_socket(self, device_id: str) -> bool:
+        """Whether the device has a socket at any bridge."""
+        return device_id in self.presence.sockets or device_id in self.presence.elsewhere
+
+    def on_remote_socket(self, bridge: str, device_id: str, *, is_open: bool) -> None:
+        """A socket of a device was opened or closed at another bridge. Its status has an event of its own."""
+        device = self._devices.get(device_id)
+        if is_open:
+            self.presence.on_remote_socket_opened(bridge, device_id)
+            if device is not None:
+                device.connection = SOCKET
+        elif self.presence.on_remote_socket_closed(bridge, device_id) and device is not None:
+            self._close_socket(device)
+
+    def on_remote_sockets(self, bridge: str, device_ids: Sequence[str]) -> None:
+        """Another bridge says which devices have a socket there."""
+        present, known = set(device_ids), self.presence.sockets_at(bridge)
+        for device_id in present - known - self.presence.sockets:
+            self.on_remote_socket(bridge, device_id, is_open=True)
+            device = self._devices.get(device_id)
+            if device is not None and not device.online:
+                self.presence.on_remote(bridge, device, DeviceStatus(device_id, ONLINE, self._clock()))
+        self.presence.invalidate()
+        self._end_sockets(known - present, bridge)
+
+    def end_unowned_sockets(self) -> None:
+        """Take offline the devices whose socket is at no bridge that is known, as after the death of all."""
+        elsewhere = self.presence.elsewhere
+        open_here = (one for one in self._devices.values() if one.connection == SOCKET)
+        self._end_sockets({one.id for one in open_here if one.id not in elsewhere})
+
+    async def refresh(self) -> None:
+        """Take over what operators changed at other bridges, if the message of that was lost. Raises `StoreUnavailable`."""
+        stored = {device.id: device for device in await self._saved.all(self._settings.limit)}
+        settled_ms = self._clock() - _SETTLED_MS
+        for device in stored.values():
+            before = self._devices.get(device.id)
+            if before is None:
+                self._table.put(device)
+            elif not self.saver.is_marked(device.id) and not before.has_attributes_of(device):
+                self._table.put(before.with_attributes_of(device))
+            self.presence.watch(self._devices[device.id])
+        for device_id in [one.id for one in self._devices.values() if one.id not in stored and one.created_ms < settled_ms]:
+            self._drop(device_id)
+        self.presence.invalidate()
+
+    async def adopt_stored(self) -> None:
+        """List the devices that a command has stored meanwhile. Raises `StoreUnavailable`."""
+        added = [device for device in await self._saved.all(self._settings.limit) if device.id not in self._devices]
+        newest = {reading.device_id: reading for reading in await self._store.latest([device.id for device in added])}
+        events: list[Event] = []
+        for device in added:
+            if device.id not in self._devices and len(self._devices) < self._settings.limit:
+                device.last_reading = newest.get(device.id)
+                self._table.put(device)
+                self.presence.watch(device)
+                events.append(self._event("created", device))
+        if events:
+            self.next.publish(events)
+
+    def on_remote_gone(self, bridge: str) -> None:
+        """Take offline the devices whose sockets ended with another bridge."""
+        self._end_sockets(self.presence.sockets_at(bridge), bridge)
+
+    def _end_sockets(self, device_ids: Collection[str], bridge: str = "") -> None:
+        events: list[Event] = []
+        for device_id in device_ids:
+            self.presence.on_remote_socket_closed(bridge, device_id)
+            device = self._devices.get(device_id)
+            if device is not None and not self._has_socket(device_id):
+                events += self.presence.on_socket_closed(device)
+        if events and self._peers.leads():
+            self.next.publish(events)
 
     # --- sockets and state -------------------------------------------------------------------------------------------------
 
@@ -271,6 +400,7 @@ class Registry:
         """A socket of the device was opened."""
         log.debug("devices: %r connected by its socket", device_id)
         self.presence.sockets.add(device_id)
+        self.on_socket(device_id, True)
         events: list[Event] = []
         device = self._devices.get(device_id) or self._discover(device_id, events)
         if device is not None:
@@ -280,8 +410,13 @@ class Registry:
         """The device's last socket was closed."""
         log.debug("devices: %r disconnected its socket", device_id)
         self.presence.sockets.discard(device_id)
+        self.on_socket(device_id, False)
         device = self._devices.get(device_id)
-        if device is not None and (events := self.presence.on_socket_closed(device)):
+        if device is not None:
+            self._close_socket(device)
+
+    def _close_socket(self, device: Device) -> None:
+        if events := self.presence.on_socket_closed(device):
             self.next.publish(events)
 
     def update_state(self, device_id: str, state: Mapping[str, Any]) -> None:
@@ -297,7 +432,7 @@ class Registry:
         self.counts.state_keys += rejected
         if merged != device.state:
             device.state = merged
-            self.next.publish([self._record_update(device), DeviceState(device.id, dict(merged), self._clock())])
+            self.next.publish([self._record_state(device), DeviceState(device.id, dict(merged), self._clock())])
 
     def record_telemetry(self, device_id: str, telemetry: Telemetry) -> None:
         """Keep a device's last telemetry message; it is saved as often as `lastSeen`. One above `DOCUMENT_BYTES` is counted."""
@@ -308,7 +443,7 @@ class Registry:
         is_kept = len(telemetry.text) <= DOCUMENT_BYTES
         self.counts.telemetry += not is_kept
         device.telemetry = telemetry if is_kept else None
-        self._seen[device_id] = None
+        self.saver.mark_telemetry(device_id)
 
     def statuses(self, limit: int) -> list[DeviceStatus]:
         """The newest `limit` statuses of devices, oldest first. The limit is the same at every call."""
@@ -351,6 +486,7 @@ class Registry:
         else:
             device = apply_changes(current or device, attributes)
             self._table.put(device)
+            self.presence.watch(device)
         self.next.publish([self._record("created", device)])
         if device_id in self.presence.sockets:
             self.connected(device_id)
@@ -364,6 +500,7 @@ class Registry:
         await self._saved.save([changed])
         device = apply_changes(self.get(device_id), attributes)  # it may have changed while the store was writing
         self._table.put(device)
+        self.presence.watch(device)  # its expected interval may be shorter
         self.next.publish(
             [self._record_update(device), *self._move_parts(Location(before.site or "", before.room or ""), device)]
         )
@@ -386,11 +523,16 @@ class Registry:
         device = self.get(device_id)
         await self._saved.remove(device_id)
         self.next.publish([self._record("deleted", device)])  # before its removal: subscribers are filtered by its site
-        self._table.pop(device_id)
+        self._drop(device_id)
+
+    def _drop(self, device_id: str) -> None:
+        if device_id in self._devices:
+            self._table.pop(device_id)
         self.presence.remove(device_id)
         self.presence.invalidate()
-        self._changed.pop(device_id, None)
-        self._seen.pop(device_id, None)
+        self.saver.unmark(device_id)
+        for listener in self.on_removed:
+            listener(device_id)
 
     def _check_loaded(self) -> None:
         if not self._loaded:
@@ -401,58 +543,21 @@ class Registry:
     async def run(self) -> None:
         """Detect silent devices and save changes, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._save_periodically(), name="registry saving")
+            tasks.create_task(self.saver.run(), name="registry saving")
             while True:
+                await self.presence.next_silence()
+                if self._peers.leads():
+                    self.check_silence(CHECKS_A_TICK)
                 await asyncio.sleep(TICK_SECONDS)
-                self.check_silence(CHECKS_A_TICK)
 
-    def check_silence(self, number: int | None = None) -> None:
-        """Take offline the silent ones of the next `number` devices in turn; None: of all."""
-        if not self._to_check or number is None:
-            self._to_check = deque(self._devices)
-        waiting = len(self._to_check)
-        checked = [self._to_check.popleft() for _ in range(waiting if number is None else min(number, waiting))]
-        if events := self.presence.check_silence(self._devices[one] for one in checked if one in self._devices):
+    def check_silence(self, limit: int | None = None) -> None:
+        """Take silent devices offline; look at `limit` devices at most."""
+        if events := self.presence.check_silence(self._devices, limit):
             self.next.publish(events)
-
-    async def _save_periodically(self) -> None:
-        """A separate task, so that silence is detected while an unavailable store takes long to fail."""
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            await self._save()
 
     async def close(self) -> None:
         """Save the unsaved devices, within a second."""
-        self._seen_due = 0.0
-        try:
-            async with asyncio.timeout(_LAST_SAVE_SECONDS):
-                while self._changed or self._seen:
-                    if not await self._save():
-                        break
-        except TimeoutError:
-            log.warning("devices: %d devices not saved before shutdown: store too slow", len(self._changed) + len(self._seen))
-
-    async def _save(self) -> bool:
-        """Save changed devices, or seen ones if none changed; False if the store is unavailable and they have to wait."""
-        now = time.monotonic()
-        if not self._changed and self._seen and now >= self._seen_due:
-            self._changed, self._seen = self._seen, {}
-            self._seen_due = now + SEEN_SECONDS
-        while batch := list(islice(self._changed, SAVE_BATCH)):
-            devices = [self._devices[device_id].copy() for device_id in batch if device_id in self._devices]
-            for device_id in batch:
-                del self._changed[device_id]
-            try:
-                await self._saved.save(devices)
-            except StoreUnavailable as error:
-                log.debug("devices: %d devices not saved (%s): retrying", len(devices), error)
-                self._changed = dict.fromkeys(batch) | self._changed
-                self.on_write(str(error))
-                return False
-            except StoreError as error:
-                log.warning("devices: %d devices refused by the store: changes lost at restart: %s", len(devices), error)
-        self.on_write(None)
-        return True
+        await self.saver.close()
 
 
 def _unlisted(status: DeviceStatus) -> list[Event]:
@@ -464,3 +569,8 @@ def _check_size(device: Device) -> None:
     size = len(orjson.dumps(device.attributes))
     if size > DOCUMENT_BYTES:
         raise DeviceError({"attributes": f"{size} bytes in all, more than the {DOCUMENT_BYTES} allowed"})
+
+
+def _is_known_device(event: Event) -> bool:
+    """False for the event of a new device, which a bridge applies before the status that it was discovered by."""
+    return not (type(event) is EntityEvent and event.entity_type == "sensor" and event.event_type == "created")

@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 from bson.objectid import ObjectId
 
-from bridge.core.errors import UnknownReading
+from bridge.core.errors import StoreUnavailable, UnknownReading
 from bridge.core.events import EntityEvent, EntityEventType
 from bridge.core.readings.correction import corrected
 from bridge.core.readings.reading import Reading
+from bridge.core.readings.record import parse_record
 from bridge.devices.registry import Registry
 from bridge.ports import Publisher, ReadingEditor
 
@@ -71,3 +72,34 @@ class Corrections:
         self._registry.set_last_reading(before.device_id, newest[0] if newest else None)
         event = EntityEvent("reading", event_type, str(before.id), (after or before).public(), {"action": action})
         self._publisher.publish([event])
+
+
+class RemoteCorrections:
+    """Applies the corrections of other bridges to what this one has in memory."""
+
+    def __init__(self, store: ReadingEditor, registry: Registry, recent: RecentReadings) -> None:
+        self._store = store
+        self._registry = registry
+        self._recent = recent
+        self._devices: set[str] = set()
+
+    def apply(self, event: EntityEvent) -> None:
+        """Apply the event of a correction. The newest readings of the devices are read by `reread`."""
+        after = parse_record(event.data)
+        after.seq = int(event.data["seq"])
+        self._recent.replace_recent(after, None if event.event_type == "deleted" else after)
+        if after.device_id in self._registry:
+            self._devices.add(after.device_id)
+
+    async def reread(self) -> None:
+        """Read the newest readings of the devices whose readings were corrected. Raises `StoreUnavailable`."""
+        devices, self._devices = self._devices, set()  # one that is corrected meanwhile is read again
+        if not devices:
+            return
+        try:
+            newest = {reading.device_id: reading for reading in await self._store.latest(tuple(devices))}
+        except StoreUnavailable:
+            self._devices |= devices
+            raise
+        for device_id in devices:
+            self._registry.set_last_reading(device_id, newest.get(device_id))

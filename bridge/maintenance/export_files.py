@@ -1,5 +1,6 @@
 """Files of readings: NDJSON or CSV, plain or gzip. An interrupted export can be resumed.
 
+CSV begins with `time`, `device`, `name` and `room`; the values follow, with units in the header, then the rest of a record.
 Each batch is one gzip member. Resuming truncates the file after its last whole member or, if it is plain, its last whole line.
 """
 
@@ -8,18 +9,20 @@ import enum
 import gzip
 import io
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import orjson
 from bson.objectid import ObjectId
 
 from bridge.core.errors import RecordError, TransferError
+from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
 from bridge.core.readings.record import RECORD_NAMES, parse_record
 
@@ -29,6 +32,21 @@ _CHUNK_BYTES = 256 * 1024
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _TEXT_COLUMNS = {"_id", "aqiScale", "timestamp", "deviceId", "receivedAt"}
 STANDARD_STREAM = Path("-")
+
+_HEADINGS = {"timestamp": "time", "deviceId": "device"}
+_LABELS = ("name", "room")
+"""Columns about the device, which an import leaves out."""
+
+_WITH_UNIT = re.compile(r"(\w+) \((.{1,32})\)")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of a text that a spreadsheet would evaluate."""
+
+
+class DeviceLabel(NamedTuple):
+    """What people call a device, and where it is; empty if unknown."""
+
+    name: str = ""
+    room: str = ""
 
 
 class FileFormat(enum.StrEnum):
@@ -60,20 +78,41 @@ def _is_uncompressed(path: Path) -> bool:
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
+_ORDER = ("timestamp", "deviceId", *VALUE_NAMES, *(name for name in RECORD_NAMES if name not in VALUE_NAMES))
+_COLUMNS = tuple(dict.fromkeys(_ORDER))
+"""The keys of a record in the order of CSV; `_LABELS` come after the first two."""
+
+
 def header(file_format: FileFormat) -> bytes:
     """The CSV header line; empty for NDJSON."""
-    return (",".join(RECORD_NAMES) + "\n").encode() if file_format is FileFormat.CSV else b""
+    if file_format is not FileFormat.CSV:
+        return b""
+    time, device, *others = (_heading(name) for name in _COLUMNS)
+    return (",".join((time, device, *_LABELS, *others)) + "\n").encode()
 
 
-def lines(readings: Iterable[Reading], file_format: FileFormat) -> bytes:
+def _heading(name: str) -> str:
+    unit = MEASUREMENTS_BY_NAME[name].unit if name in MEASUREMENTS_BY_NAME else ""
+    return f"{name} ({unit})" if unit else _HEADINGS.get(name, name)
+
+
+def lines(readings: Iterable[Reading], file_format: FileFormat, labels: Mapping[str, DeviceLabel] | None = None) -> bytes:
+    """Return the lines of readings; in CSV with the `labels` of devices by their id."""
     if file_format is FileFormat.NDJSON:
         return b"".join(orjson.dumps(reading.public()) + b"\n" for reading in readings)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     for reading in readings:
         public = reading.public()
-        rows.writerow(_cell(name, public[name]) if name in public else "" for name in RECORD_NAMES)
+        time, device, *others = (_cell(name, public[name]) if name in public else "" for name in _COLUMNS)
+        label = (labels or {}).get(reading.device_id, DeviceLabel())
+        rows.writerow((time, device, *map(_inert, label), *others))
     return text.getvalue().encode()
+
+
+def _inert(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _cell(name: str, value: object) -> str:
@@ -86,7 +125,7 @@ class LineReader:
 
     def __init__(self, file_format: FileFormat) -> None:
         self._format = file_format
-        self._columns: list[str] | None = None
+        self._columns: list[str | None] | None = None
 
     def read(self, line: bytes) -> Reading | None:
         """Return the reading of a line, or None for an empty line or the header. Raises `RecordError`."""
@@ -111,7 +150,7 @@ class LineReader:
         if len(cells) != len(self._columns):
             raise RecordError(f"{len(cells)} cells; the header has {len(self._columns)}")
         pairs = zip(self._columns, cells, strict=True)
-        return {name: cell if name in _TEXT_COLUMNS else _json(cell.encode(), name) for name, cell in pairs if cell}
+        return {name: cell if name in _TEXT_COLUMNS else _json(cell.encode(), name) for name, cell in pairs if cell and name}
 
 
 def _json(text: bytes, column: str = "") -> Any:  # noqa: ANN401
@@ -128,14 +167,31 @@ def _cells(line: bytes) -> list[str]:
         raise RecordError(f"not CSV: {error}") from None
 
 
-def _columns(cells: list[str]) -> list[str]:
-    unknown = [cell for cell in cells if cell not in RECORD_NAMES]
-    if unknown or len(set(cells)) < len(cells) or "deviceId" not in cells:
-        reason = (
-            f"{unknown[0][:64]!r} is not a field of a reading" if unknown else "deviceId is missing or a column is repeated"
-        )
-        raise TransferError(f"the first line of CSV must name the columns: {reason}")
-    return cells
+def _columns(cells: list[str]) -> list[str | None]:
+    """Return the record key of each column, None for one that is left out."""
+    keys: list[str | None] = []
+    for cell in cells:
+        key = None if cell in _LABELS else _key(cell)
+        if key in keys and key is not None:
+            raise TransferError(f"{_COLUMNS_RULE}: {cell[:64]!r} is a repeated column")
+        keys.append(key)
+    if "deviceId" not in keys:
+        raise TransferError(f"{_COLUMNS_RULE}: device is missing")
+    return keys
+
+
+_COLUMNS_RULE = "the first line of CSV must name the columns"
+_KEYS = {heading: name for name, heading in _HEADINGS.items()}
+
+
+def _key(cell: str) -> str:
+    found = _WITH_UNIT.fullmatch(cell)
+    name = _KEYS.get(cell, cell) if found is None else found[1]
+    if name not in RECORD_NAMES:
+        raise TransferError(f"{_COLUMNS_RULE}: {cell[:64]!r} is not a field of a reading")
+    if found is not None and cell != _heading(name):
+        raise TransferError(f"{_COLUMNS_RULE}: {cell[:64]!r} must be {_heading(name)!r}: units are not converted")
+    return name
 
 
 # --- reading a file --------------------------------------------------------------------------------------------------
@@ -200,16 +256,19 @@ class RecordWriter:
     `BrokenPipeError` means that the reader of standard output has exited.
     """
 
-    def __init__(self, file: IO[bytes], path: Path, file_format: FileFormat, *, fresh: bool) -> None:
+    def __init__(
+        self, file: IO[bytes], path: Path, file_format: FileFormat, labels: Mapping[str, DeviceLabel], *, fresh: bool
+    ) -> None:
         """`fresh`: the file is empty."""
         self._file = file
         self._path = path
         self._format = file_format
+        self._labels = labels
         self._header = header(file_format) if fresh else b""
 
     def write(self, readings: Sequence[Reading]) -> None:
         """Append a batch, preceded by the header if it is the first. Raises `TransferError`."""
-        text, self._header = self._header + lines(readings, self._format), b""
+        text, self._header = self._header + lines(readings, self._format, self._labels), b""
         if not text:
             return
         try:
@@ -225,12 +284,15 @@ class RecordWriter:
 
 @contextmanager
 def open_output(
-    path: Path, file_format: FileFormat, *, resume: bool, force: bool
+    path: Path, file_format: FileFormat, *, resume: bool, force: bool, labels: Mapping[str, DeviceLabel] | None = None
 ) -> Iterator[tuple[RecordWriter, ResumePoint]]:
-    """Open a file or standard output for writing. Raises `TransferError`, also if the file exists and neither flag is set."""
+    """Open a file or standard output for writing. Raises `TransferError`, also if the file exists and neither flag is set.
+
+    A file that is new and still empty when the export fails is removed. `labels` are those of CSV.
+    """
     if path == STANDARD_STREAM:
         with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
-            writer = RecordWriter(out, path, file_format, fresh=True)
+            writer = RecordWriter(out, path, file_format, labels or {}, fresh=True)
             yield writer, ResumePoint()
             writer.write(())  # the header, if there were no readings
         return
@@ -242,10 +304,15 @@ def open_output(
     with opened as file:
         with _read_errors(path):
             resume_point = _prepare_resume(file, path, file_format) if exists and resume else ResumePoint()
-        writer = RecordWriter(file, path, file_format, fresh=resume_point.fresh)
-        yield writer, resume_point
-        writer.write(())
-        os.fsync(file.fileno())
+        writer = RecordWriter(file, path, file_format, labels or {}, fresh=resume_point.fresh)
+        try:
+            yield writer, resume_point
+            writer.write(())
+            os.fsync(file.fileno())
+        except BaseException:
+            if not exists and not file.tell():
+                path.unlink(missing_ok=True)
+            raise
 
 
 def _prepare_resume(file: IO[bytes], path: Path, file_format: FileFormat) -> ResumePoint:

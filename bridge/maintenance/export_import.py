@@ -5,21 +5,34 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from bson.objectid import ObjectId
 
-from bridge.core.errors import RecordError, StoreUnavailable, TransferError
+from bridge.cluster.shared_writer import SharedWriter
+from bridge.core.errors import RecordError, StoreUnavailable, TransferError, UnknownDevice
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
-from bridge.maintenance.export_files import FileFormat, LineReader, ResumePoint, detect_format, open_lines, open_output
+from bridge.maintenance.export_files import (
+    DeviceLabel,
+    FileFormat,
+    LineReader,
+    ResumePoint,
+    detect_format,
+    open_lines,
+    open_output,
+)
+from bridge.maintenance.imported_devices import ImportedDevices
 from bridge.pipeline.loop import now_us
-from bridge.ports import Store
-from bridge.settings import StoreSettings
+from bridge.ports import ReadingWriter, Store
+from bridge.settings import DevicesSettings, StoreSettings
 from bridge.stores import open_store
 
 BATCH = 1000
+_DEVICES_LIMIT = 100_000
+_SIMILAR = 3
 
 Progress = Callable[[int, int | None], None]
 """Called with the amount done so far and the total (None: unknown): readings of an export, bytes of an import."""
@@ -41,21 +54,39 @@ async def export_readings(
     resume: bool = False,
     force: bool = False,
 ) -> int:
-    """Write the matching readings in cursor order; return how many. Raises `TransferError`."""
+    """Write the matching readings in cursor order; return how many.
+
+    Raises `TransferError`, and `UnknownDevice` for one that is neither registered nor has a reading, before FILE is opened.
+    """
     file_format = detect_format(path, file_format)
-    with _ignore_broken_pipe(), open_output(path, file_format, resume=resume, force=force) as (file, resume_point):
-        async with open_store(settings) as store:
-            await store.prepare()
+    async with open_store(settings) as store:
+        await store.prepare()
+        devices = await store.devices.all(_DEVICES_LIMIT)
+        await _check_devices(store, query.devices or (), [device.id for device in devices])
+        labels = {device.id: DeviceLabel(device.name or "", device.room or "") for device in devices}
+        written = 0
+        with (
+            _ignore_broken_pipe(),
+            open_output(path, file_format, resume=resume, force=force, labels=labels) as (file, resume_point),
+        ):
             query = replace(query, since=resume_point.seq)
-            written, total = 0, await _count(store, query)
+            total = await _count(store, query)
             progress(written, total)
             async for readings in pages(store, query, resume_point):
                 file.write(readings)
                 written += len(readings)
                 progress(written, total)
             progress(written, written)
-            return written
-    return 0
+        return written
+
+
+async def _check_devices(store: Store, ids: Sequence[str], known: Sequence[str]) -> None:
+    for device_id in ids:
+        if device_id in known or await store.readings(ReadingsQuery((device_id,), limit=1)):
+            continue
+        similar = get_close_matches(device_id, known, _SIMILAR)
+        hint = f"did you mean {' or '.join(map(repr, similar))}?" if similar else "`sensor-bridge tail` shows those that send"
+        raise UnknownDevice(f"unknown device {device_id!r}: it has no stored readings; {hint}")
 
 
 async def pages(store: Store, query: ReadingsQuery, resume_point: ResumePoint | None = None) -> AsyncIterator[list[Reading]]:
@@ -109,17 +140,25 @@ class ImportResult:
 
 
 async def import_readings(
-    path: Path, settings: StoreSettings, progress: Progress, bad_line: BadLine, *, file_format: FileFormat | None = None
+    path: Path,
+    settings: StoreSettings,
+    devices: DevicesSettings,
+    progress: Progress,
+    bad_line: BadLine,
+    *,
+    file_format: FileFormat | None = None,
 ) -> ImportResult:
-    """Store the readings of a file. Raises `TransferError`."""
+    """Store the readings of a file, and register their devices. Raises `TransferError`."""
     reader = LineReader(detect_format(path, file_format))
     with open_lines(path) as source:
         async with open_store(settings) as store:
             progress(0, source.total)
-            importer = _Importer(store, Cursor(await store.prepare()), bad_line)
+            writer, cursor = await SharedWriter.for_command(store, "import")
+            importer = _Importer(writer, cursor, ImportedDevices(store, devices), bad_line)
             for lines in _batches(source.lines):
                 await importer.store(importer.parse(reader, lines))
                 progress(source.bytes_read(), source.total)
+            await importer.devices.close()
             return importer.result
 
 
@@ -141,9 +180,10 @@ def _batches(lines: Iterator[bytes]) -> Iterator[list[tuple[int, bytes]]]:
 class _Importer:
     """Stores lines batch by batch and counts the outcomes."""
 
-    def __init__(self, store: Store, cursor: Cursor, bad_line: BadLine) -> None:
+    def __init__(self, store: ReadingWriter, cursor: Cursor, devices: ImportedDevices, bad_line: BadLine) -> None:
         self._store = store
         self._cursor = cursor
+        self.devices = devices
         self._bad_line = bad_line
         self.result = ImportResult()
 
@@ -168,6 +208,9 @@ class _Importer:
         for number, reading in numbered:
             if reading.seq in written.refused:
                 self._reject(number, f"the store refused it: {written.refused[reading.seq]}")
+            else:
+                self.devices.add(reading)
+        await self.devices.save_new()
 
     def _reject(self, number: int, reason: str) -> None:
         self.result.bad += 1

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from bridge.cluster.shared_writer import SharedWriter
 from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import OutcomeUnknown, ShuttingDown
 from bridge.core.events import Event
@@ -14,7 +15,6 @@ from bridge.core.ledger import Ledger
 from bridge.core.message import Decoded, Message, Outcome, ReadingBatch, Rejection, RejectionReason, StaleRetained
 from bridge.core.payload import PAYLOAD_LIMIT_BYTES
 from bridge.core.query import QuarantinedMessage, QuarantineQuery
-from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.devices.profile_service import load_profiles
 from bridge.devices.registered_only_decoder import RegisteredOnlyDecoder
@@ -165,12 +165,19 @@ class _NullPublisher:
 
 
 @asynccontextmanager
-async def standalone_retry(store: Store, cursor: Cursor, decoder: MessageDecoder) -> AsyncIterator[QuarantineRetry]:
-    """Run a pipeline for one command. `cursor` is above that of every stored reading."""
+async def standalone_retry(store: Store, decoder: MessageDecoder) -> AsyncIterator[QuarantineRetry]:
+    """Run a pipeline for one command."""
+    writer, cursor = await SharedWriter.for_command(store, "retry")
     ledger = Ledger()
     intake = Intake(ledger, qos0_limit=1, batch_limit=PAGE_SIZE)
     pipeline = Pipeline(
-        intake=intake, decoder=decoder, store=store, publisher=_NullPublisher(), ledger=ledger, health=Health(()), cursor=cursor
+        intake=intake,
+        decoder=decoder,
+        store=writer,
+        publisher=_NullPublisher(),
+        ledger=ledger,
+        health=Health(()),
+        cursor=cursor,
     )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(pipeline.run(), name="pipeline")

@@ -9,7 +9,7 @@ def delays(first_seconds: float, cap_seconds: float) -> Iterator[float]:
 
     The jitter keeps many bridges from reconnecting at the same time.
     """
-    ceiling, chance = first_seconds, random.Random()  # noqa: S311 - not a secret
+    ceiling = first_seconds
     while True:
-        yield chance.uniform(ceiling / 2, ceiling)
+        yield random.uniform(ceiling / 2, ceiling)  # noqa: S311 - not a secret
         ceiling = min(ceiling * 2, cap_seconds)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from bridge.core.devices.device import Device
 from bridge.core.errors import StoreInUse, StoreUnavailable
@@ -48,9 +49,11 @@ class LeaseHolder:
     started: str = ""
     """Tells a process from a later one with the same id; empty if that is unknown."""
     renewals: int = 0
+    cluster: str = ""
+    """The name of the cluster that the bridge belongs to; empty if it is alone."""
 
     def __str__(self) -> str:
-        return f"bridge {self.host} pid {self.pid}"
+        return f"bridge {self.host} pid {self.pid}" + (f" of the cluster {self.cluster!r}" if self.cluster else "")
 
     @property
     def is_gone(self) -> bool:
@@ -62,11 +65,11 @@ class LeaseHolder:
         return json.dumps(asdict(self))
 
 
-def this_process() -> LeaseHolder:
+def this_process(cluster: str = "") -> LeaseHolder:
     """A new holder for this process."""
     pid = os.getpid()
     host = socket.gethostname()[:_FIELD_CHARACTERS]
-    return LeaseHolder(secrets.token_hex(8), host, pid, _machine(), _process_start(pid))
+    return LeaseHolder(secrets.token_hex(8), host, pid, _machine(), _process_start(pid), cluster=cluster)
 
 
 def holder_from_text(text: str | None) -> LeaseHolder | None:
@@ -74,7 +77,8 @@ def holder_from_text(text: str | None) -> LeaseHolder | None:
     try:
         body = json.loads(text or "null")
         texts = {name: str(body[name])[:_FIELD_CHARACTERS] for name in ("owner", "host", "machine", "started")}
-        return LeaseHolder(**texts, pid=int(body["pid"]), renewals=int(body["renewals"]))
+        cluster = str(body.get("cluster", ""))[:_FIELD_CHARACTERS]
+        return LeaseHolder(**texts, pid=int(body["pid"]), renewals=int(body["renewals"]), cluster=cluster)
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -94,6 +98,89 @@ def _process_start(pid: int) -> str:
     return ""
 
 
+class KeyLease:
+    """A value of the store that one process at a time holds, by replacing it regularly. Calls may raise `StoreUnavailable`.
+
+    An observer sees that the holder is alive when the value changes, and ends the lease by replacing it.
+    """
+
+    def __init__(
+        self,
+        store: SwapStore,
+        key: str,
+        holder: LeaseHolder | None = None,
+        *,
+        hold_seconds: float = _HOLD_SECONDS,
+        clock: Callable[[], float] = monotonic_seconds,
+    ) -> None:
+        """`hold_seconds` after its last renewal a lease is not `fresh` any more. `clock` gives seconds and never goes back."""
+        self._store = store
+        self._key = key
+        self._holder = holder or this_process()
+        self._hold_seconds = hold_seconds
+        self._clock = clock
+        self._text: str | None = None
+        self._renewed = float("-inf")
+        self._lock = asyncio.Lock()
+        self.lost_to = ""
+        """Set once another process has replaced the value: the new holder in words."""
+
+    @property
+    def held(self) -> bool:
+        return self._text is not None and not self.lost_to
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the lease was renewed so recently that no observer can have ended it."""
+        return self.held and self._clock() - self._renewed <= self._hold_seconds
+
+    def is_ours(self, holder: LeaseHolder) -> bool:
+        return holder.owner == self._holder.owner
+
+    async def take(self, found: str | None) -> bool:
+        """Replace the value `found`, which is free or has ended; return False if it has changed meanwhile."""
+        return await self._swap(found)
+
+    async def renew(self) -> None:
+        """Renew the lease, or set `lost_to`."""
+        async with self._lock:
+            if self.lost_to or await self._swap(self._text):
+                return
+            found = await self._store.get(self._key)
+            holder = holder_from_text(found)
+            if holder is not None and self.is_ours(holder):  # an earlier attempt did get through
+                self._text = found
+                if await self._swap(found):
+                    return
+            if found is None and await self._swap(None):  # a bridge that releases it leaves a value: nobody had it meanwhile
+                log.warning("store: the lease was removed, perhaps with its table or database: taken again")
+                return
+            self.lost_to = str(holder or ("nobody: the lease was removed" if found is None else "nobody: the lease was ended"))
+
+    async def release(self) -> None:
+        """Let the next process have the lease at once, if the store is available. Does not raise."""
+        text, self._text = self._text, None
+        if text is None or self.lost_to:
+            return
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                if await self._store.swap(self._key, text, ""):
+                    return
+                found = await self._store.get(self._key)  # a renewal that was cancelled may have got through
+                holder = holder_from_text(found)
+                if holder is not None and self.is_ours(holder):
+                    await self._store.swap(self._key, found, "")
+
+    async def _swap(self, before: str | None) -> bool:
+        """Replace the value `before` by our next. Its time counts from before the call, when others may see it."""
+        now = self._clock()
+        holder = replace(self._holder, renewals=self._holder.renewals + 1)
+        if not await self._store.swap(self._key, before, holder.to_text()):
+            return False
+        self._holder, self._text, self._renewed = holder, holder.to_text(), now
+        return True
+
+
 class Lease:
     """The lease of one store. Call `acquire`, then `run`; `confirm` before each write."""
 
@@ -102,17 +189,18 @@ class Lease:
         store: SwapStore,
         holder: LeaseHolder | None = None,
         *,
+        wait_seconds: float = 0.0,
         clock: Callable[[], float] = monotonic_seconds,
         watch_seconds: float = _WATCH_SECONDS,
     ) -> None:
-        """`clock` gives seconds and never goes back."""
+        """`wait_seconds` is how long `acquire` waits for a bridge that renews its lease. `clock` gives seconds and never goes
+        back.
+        """
         self._store = store
-        self._holder = holder or this_process()
+        self._lease = KeyLease(store, KEY, holder, clock=clock)
+        self._wait_seconds = wait_seconds
         self._clock = clock
         self._watch_seconds = watch_seconds
-        self._text: str | None = None
-        self._renewed = float("-inf")
-        self._lock = asyncio.Lock()
         self.lost: StoreInUse | None = None
         """Set once another bridge has the lease."""
         self.on_write: Callable[[str | None], None] = lambda _: None
@@ -120,33 +208,36 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        return self._text is not None and self.lost is None
+        return self._lease.held
 
     async def acquire(self, waiting: Callable[[str], None]) -> None:
         """Take the lease, after waiting until that of another bridge has ended; `waiting` is called once with a sentence.
 
-        Raises `StoreInUse` if the other bridge renews it, and `StoreUnavailable`.
+        Raises `StoreInUse` if the other bridge renews it after `wait_seconds`, and `StoreUnavailable`.
         """
         watched: str | None = None
-        since = self._clock()
+        began = since = self._clock()
         while True:
             found = await self._store.get(KEY)
             holder = holder_from_text(found)
-            ended = holder is None or holder.is_gone or holder.owner == self._holder.owner
+            ended = holder is None or holder.is_gone or self._lease.is_ours(holder)
             if watched is not None and holder is not None and not ended:
-                if found != watched:
+                if found != watched and self._clock() - began < self._wait_seconds:
+                    watched, since = found, self._clock()
+                elif found != watched:
                     raise StoreInUse(
                         f"store: in use by {holder}, which renews its lease: stop that bridge, "
                         "or give this one another database with store.url (BRIDGE_STORE__URL)"
                     )
                 ended = self._clock() - since >= LEASE_SECONDS
-            if ended and await self._swap(found):
-                if holder is not None and holder.owner != self._holder.owner:
+            if ended and await self._lease.take(found):
+                if holder is not None and not self._lease.is_ours(holder):
                     log.info("store: lease of %s taken over", holder)
                 return
             if watched is None and not ended:
                 watched, since = found, self._clock()
-                waiting(f"in use by {holder}: waiting until its lease ends (at most {LEASE_SECONDS:g} s), or stop it")
+                seconds = max(LEASE_SECONDS, self._wait_seconds)
+                waiting(f"in use by {holder}: waiting until its lease ends (at most {seconds:g} s), or stop it")
             await asyncio.sleep(self._watch_seconds)
 
     async def run(self) -> None:
@@ -162,54 +253,34 @@ class Lease:
 
     async def confirm(self) -> None:
         """Return if the lease is held; renew it first if it was not renewed for long. Raises `StoreUnavailable`."""
-        if self.lost is None and self._clock() - self._renewed > _HOLD_SECONDS:
+        if self.lost is None and not self._lease.is_fresh:
             await self.renew()
         if self.lost is not None:
             raise StoreUnavailable(str(self.lost))
 
     async def renew(self) -> None:
         """Renew the lease, or set `lost`. Raises `StoreUnavailable`."""
-        async with self._lock:
-            if self.lost is not None or await self._swap(self._text):
-                return
-            found = await self._store.get(KEY)
-            holder = holder_from_text(found)
-            if holder is not None and holder.owner == self._holder.owner:  # an earlier attempt did get through
-                self._text = found
-                if await self._swap(found):
-                    return
-            if found is None and await self._swap(None):  # a bridge that releases it leaves a value: nobody had it meanwhile
-                log.warning("store: the lease was removed, perhaps with its table or database: taken again")
-                return
-            other = holder or "nobody: the lease was removed"
+        await self._lease.renew()
+        if self._lease.lost_to and self.lost is None:
             self.lost = StoreInUse(
-                f"store: the lease was lost to {other}: this bridge was stopped or cut off for more than {LEASE_SECONDS:g} s "
-                "and stores nothing any more; start it again when the other has ended"
+                f"store: the lease was lost to {self._lease.lost_to}: this bridge was stopped or cut off for more than "
+                f"{LEASE_SECONDS:g} s and stores nothing any more; start it again when the other has ended"
             )
 
     async def release(self) -> None:
         """Let the next bridge begin at once, if the store is available."""
-        text, self._text = self._text, None
-        if text is None or self.lost is not None:
-            return
-        with suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(_RELEASE_SECONDS):
-                await self._store.swap(KEY, text, "")
+        await self._lease.release()
 
-    async def _swap(self, before: str | None) -> bool:
-        """Replace the value `before` by our next. Its time counts from before the call, when others may see it."""
-        now = self._clock()
-        holder = replace(self._holder, renewals=self._holder.renewals + 1)
-        if not await self._store.swap(KEY, before, holder.to_text()):
-            return False
-        self._holder, self._text, self._renewed = holder, holder.to_text(), now
-        return True
+
+class WritePermit(Protocol):
+    async def confirm(self) -> None:
+        """Return if this bridge may write. Raises `StoreUnavailable`."""
 
 
 class LeasedWriter:
     """Writes while the lease is held."""
 
-    def __init__(self, store: ReadingWriter, lease: Lease) -> None:
+    def __init__(self, store: ReadingWriter, lease: WritePermit) -> None:
         self._store = store
         self._lease = lease
 
@@ -224,7 +295,7 @@ class LeasedWriter:
 class LeasedEditor:
     """Corrections of readings, which are written while the lease is held."""
 
-    def __init__(self, store: ReadingEditor, lease: Lease) -> None:
+    def __init__(self, store: ReadingEditor, lease: WritePermit) -> None:
         self._store = store
         self._lease = lease
         self.reading = store.reading
@@ -239,7 +310,7 @@ class LeasedEditor:
 class LeasedDevices:
     """The devices of the registry, which are written while the lease is held: the registry of a bridge that lost it is old."""
 
-    def __init__(self, devices: DeviceStore, lease: Lease) -> None:
+    def __init__(self, devices: DeviceStore, lease: WritePermit) -> None:
         self._devices = devices
         self._lease = lease
         self.all = devices.all
@@ -249,6 +320,11 @@ class LeasedDevices:
         """As `DeviceStore.save`; raises `StoreUnavailable` too while the lease is not held."""
         await self._lease.confirm()
         await self._devices.save(devices)
+
+    async def save_state(self, devices: Sequence[Device], /) -> None:
+        """As `DeviceStore.save_state`; raises `StoreUnavailable` too while the lease is not held."""
+        await self._lease.confirm()
+        await self._devices.save_state(devices)
 
     async def remove(self, device_id: str, /) -> bool:
         """As `DeviceStore.remove`; raises `StoreUnavailable` too while the lease is not held."""

@@ -50,7 +50,7 @@ async def send_command(
         if not command:
             raise BridgeError(f"the bridge at {url} did not answer in time") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise BridgeError(f"no bridge answers at {url}: {error}") from None
+        raise no_bridge(url, error) from None
     return command
 
 
@@ -65,12 +65,29 @@ async def call(
     except TimeoutError:
         raise BridgeError(f"the bridge at {url} did not answer in time") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise BridgeError(f"no bridge answers at {url}: {error}") from None
+        raise no_bridge(url, error) from None
+
+
+def no_bridge(url: str, error: Exception) -> BridgeError:
+    """Return the error of a command whose bridge cannot be reached, with what to do."""
+    if "Connect call failed" in str(error):  # asyncio's words, in whichever exception of aiohttp or Socket.IO
+        return BridgeError(f"no bridge answers at {url}: connection refused: start it, or give its address with --url")
+    return BridgeError(f"no bridge answers at {url}: {str(error) or type(error).__name__}")
 
 
 async def _request(session: aiohttp.ClientSession, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
     async with session.request(method, path, data=None if body is None else orjson.dumps(body)) as response:
         result: dict[str, Any] = orjson.loads(await response.read())
         if not response.ok:
-            raise BridgeError(str(result.get("detail", response.reason)))
+            raise BridgeError(_reason(result) or str(response.reason))
         return result
+
+
+def _reason(problem: Any) -> str:  # noqa: ANN401 - the body of an error, of any program
+    """Return the sentence of a problem document, or what is wrong with each of its fields."""
+    if not isinstance(problem, dict):
+        return ""
+    errors = problem.get("errors")
+    rows = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
+    fields = "; ".join(f"{one.get('field')}: {one.get('message')}" for one in rows)
+    return fields or str(problem.get("detail") or problem.get("title") or "")

@@ -9,7 +9,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,7 @@ class _Sending:
     rate: float
     count: int | None
     sent: Callable[[str], None]
+    says_offline: bool = True
     offered: int = 0
     done: int = 0
 
@@ -131,7 +132,22 @@ async def simulate(
     Each device first publishes a retained status `online`, and `offline` at the end. Raises `BrokerUnavailable`; with `lost`
     only if the first connection fails. Later it calls `lost` with the reason, waits for the broker and resumes.
     """
-    sending = _Sending([SimulatedSensor(device_id, seed) for device_id in device_ids(devices)], rate, count, sent)
+    sensors = [SimulatedSensor(device_id, seed) for device_id in device_ids(devices)]
+    await publish_sensors(settings, sensors, rate=rate, count=count, sent=sent, lost=lost)
+
+
+async def publish_sensors(
+    settings: MqttSettings,
+    sensors: Sequence[SimulatedSensor],
+    *,
+    rate: float,
+    count: int | None = None,
+    sent: Callable[[str], None] = lambda _: None,
+    lost: Callable[[str], None] | None = None,
+    says_offline: bool = True,
+) -> None:
+    """As `simulate`, with sensors that may have measured before. Without `says_offline` they keep their status at the end."""
+    sending = _Sending(list(sensors), rate, count, sent, says_offline)
     await reconnecting(lambda on_connected: _publish(settings, sending, on_connected), lost)
 
 
@@ -174,7 +190,7 @@ async def _publish(settings: MqttSettings, sending: _Sending, on_connected: Call
             async with asyncio.TaskGroup() as tasks:
                 await _send(sending, sender, tasks)
         finally:
-            for sensor in sending.sensors:
+            for sensor in sending.sensors if sending.says_offline else ():
                 await sender.publish(f"sensors/{sensor.device_id}/status", b"offline", retain=True)
 
 

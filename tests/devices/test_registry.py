@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -13,7 +15,8 @@ from bridge.core.events import EntityEvent
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.measurements import Scalar
 from bridge.core.readings.reading import Reading
-from bridge.devices.registry import SAVE_BATCH, Registry
+from bridge.devices.registry import Registry
+from bridge.devices.saver import SAVE_BATCH
 from bridge.settings import DevicesSettings
 from tests.fakes import MemoryDevices, MemoryStore, RecordingPublisher
 
@@ -21,15 +24,20 @@ START_MS = 1_767_000_000_000
 
 
 class Devices(MemoryDevices):
-    """Fails writes while `unavailable`; records the number of devices of each write."""
+    """Fails writes while `unavailable`, and does not end them while `hangs`; records the number of devices of each write."""
 
     unavailable = False
+    hangs = False
 
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[int] = []
+        self.began = asyncio.Event()
 
     async def save(self, devices: Sequence[Device]) -> None:
+        self.began.set()
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.unavailable:
             raise StoreUnavailable("unavailable")
         self.batches.append(len(devices))
@@ -199,7 +207,7 @@ async def test_restart_closes_old_sockets_and_does_not_count_downtime_as_silence
 async def test_changes_are_saved_in_bounded_batches_when_the_store_is_available_again(rig: Rig) -> None:
     rig.devices.unavailable = True
     writes: list[str | None] = []
-    rig.registry.on_write = writes.append
+    rig.registry.saver.on_write = writes.append
     for n in range(SAVE_BATCH + 50):
         rig.publish_reading(f"d{n}")
     await rig.registry.close()
@@ -213,6 +221,22 @@ async def test_changes_are_saved_in_bounded_batches_when_the_store_is_available_
     assert writes[-1] is None
     assert rig.devices.batches[:2] == [SAVE_BATCH, 50]
     assert len(rig.devices.by_id) == SAVE_BATCH + 50
+
+
+async def test_devices_whose_save_was_cancelled_are_saved_at_the_end(rig: Rig) -> None:
+    rig.publish_reading("a")
+    await rig.registry.close()
+    rig.devices.batches.clear()
+    rig.devices.began.clear()
+    rig.registry.saver.mark("a")
+    rig.devices.hangs = True
+    saving = asyncio.create_task(rig.registry.saver.save())
+    await rig.devices.began.wait()
+    saving.cancel()
+    await asyncio.wait((saving,))
+    rig.devices.hangs = False
+    await rig.registry.close()
+    assert rig.devices.batches == [1]
 
 
 async def test_readings_of_devices_beyond_the_limit_are_published_and_counted() -> None:
@@ -271,6 +295,91 @@ async def test_devices_are_found_by_id_and_by_site_after_every_change(rig: Rig) 
     await registry.remove("d")
     assert registry.devices_at(["Home", ""]) == []
     assert [one.id for one in registry.all()] == ["a", "c", "e"]
+
+
+# --- silence ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_shorter_expected_interval_takes_a_silent_device_offline_at_once(rig: Rig) -> None:
+    rig.publish_reading()
+    await rig.registry.update("a", {"expectedInterval": 1000})
+    rig.wait(100)
+    assert rig.registry.get("a").online
+    await rig.registry.update("a", {"expectedInterval": 10})
+    rig.wait(0)
+    assert not rig.registry.get("a").online
+
+
+async def test_a_longer_expected_interval_lets_a_device_be_silent_for_longer(rig: Rig) -> None:
+    rig.publish_reading()
+    await rig.registry.update("a", {"expectedInterval": 10})
+    rig.wait(29)
+    await rig.registry.update("a", {"expectedInterval": 20})
+    rig.wait(30)
+    assert rig.registry.get("a").online
+    rig.wait(2)
+    assert not rig.registry.get("a").online
+
+
+async def test_a_device_that_reports_faster_than_before_is_sooner_silent(rig: Rig) -> None:
+    for seconds in (1000, 1000, 1000, 1000, 1000, *[20] * 200):
+        rig.wait(seconds)
+        rig.publish_reading()
+    rig.wait(59)
+    assert rig.registry.get("a").online
+    rig.wait(10)
+    assert not rig.registry.get("a").online
+
+
+async def test_a_device_that_comes_back_can_become_silent_again(rig: Rig) -> None:
+    rig.publish_reading()
+    await rig.registry.update("a", {"expectedInterval": 10})
+    for _ in range(3):
+        rig.wait(31)
+        assert not rig.registry.get("a").online
+        rig.wait(1)
+        rig.publish_reading()
+        assert rig.registry.get("a").online
+
+
+async def test_a_check_looks_only_at_devices_that_are_due(rig: Rig) -> None:
+    looked_at: list[str] = []
+
+    class Watched(Device):
+        def silence_ms(self) -> int | None:
+            looked_at.append(self.id)
+            return super().silence_ms()
+
+    for name, seconds in (("a", 10), ("b", 1000)):
+        rig.registry._table.put(Watched(name, expected_seconds=seconds))
+        rig.publish_reading(name)
+    looked_at.clear()
+    rig.wait(31)
+    assert (looked_at, rig.statuses()[-1]) == (["a"], ("a", "offline"))
+    for _ in range(50):
+        rig.wait(1)
+    assert looked_at == ["a"]
+
+
+async def test_a_running_registry_takes_a_device_offline_within_a_second_of_its_silence() -> None:
+    out = RecordingPublisher()
+    registry = Registry(MemoryStore(), DevicesSettings())
+    registry.next = out
+    await registry.load()
+    await registry.register("slow", {"expectedInterval": 1000})
+    now_ms = time.time_ns() // 1_000_000
+    registry.publish([DeviceStatus("slow", "online", now_ms)])
+    running = asyncio.create_task(registry.run())
+    await asyncio.sleep(0)  # it waits for the device that is due in 50 minutes
+    await registry.register("fast", {"expectedInterval": 0.1})
+    registry.publish([DeviceStatus("fast", "online", now_ms)])
+    begin = time.monotonic()
+    async with asyncio.timeout(30):
+        while registry.get("fast").online:
+            await asyncio.sleep(0.01)
+    assert time.monotonic() - begin >= 0.3
+    assert registry.get("slow").online
+    running.cancel()
 
 
 # --- the clock is set ------------------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -19,6 +21,7 @@ from bson.objectid import ObjectId
 from hypothesis import given
 from pydantic import SecretStr
 
+from bridge.core.devices.device import Device
 from bridge.core.errors import TransferError
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
@@ -31,8 +34,8 @@ from bridge.stores import open_store
 from tests.cli.test_cli import ended, running
 from tests.core.readings.test_record import readings as some_readings
 from tests.fakes import MemoryStore
-from tests.servers import REPO, until
-from tests.stores.test_store_contract import reading
+from tests.servers import REPO, free_port, until
+from tests.stores.test_store_contract import START_MS, reading
 
 MANY = 30_000
 
@@ -118,10 +121,41 @@ async def test_ndjson_equals_the_public_form_and_csv_has_every_column(tmp_path: 
     assert [orjson.loads(line) for line in written] == [reading.public() for reading in sample()]
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == RECORD_NAMES
-    assert (rows[0]["temperature"], rows[0]["humidity"], rows[0]["flameDetected"]) == ("20.0", "41", "false")
+    headings = list(rows[0])
+    assert headings[:6] == ["time", "device", "name", "room", "temperature (°C)", "humidity (%RH)"]
+    names = {"time": "timestamp", "device": "deviceId"} | dict.fromkeys(("name", "room"))
+    keys = [names.get(heading, heading.partition(" ")[0]) for heading in headings]
+    assert sorted(key for key in keys if key) == sorted(RECORD_NAMES)
+    assert (rows[0]["temperature (°C)"], rows[0]["humidity (%RH)"], rows[0]["flameDetected"]) == ("20.0", "41", "false")
     assert orjson.loads(rows[0]["quality"]) == sample()[0].quality
-    assert rows[2]["temperature"] == ""
+    assert rows[2]["temperature (°C)"] == ""
+
+
+async def test_csv_names_devices_and_rooms_and_is_imported_unchanged(tmp_path: Path) -> None:
+    url, other = f"sqlite:///{tmp_path}/bridge.db", f"sqlite:///{tmp_path}/other.db"
+    async with opened(url) as store:
+        await store.write([reading(1, device="кухня", at=0), reading(2, device="b", at=0)], [], [])
+        await store.devices.save([Device("кухня", name="Датчик, новый", room='Кухня "1"'), Device("b", name="=1+1")])
+    assert (await ended(tmp_path, "export", "a.csv", BRIDGE_STORE__URL=url))[0] == 0
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = [(row["device"], row["name"], row["room"]) for row in csv.DictReader(file)]
+    assert rows == [("кухня", "Датчик, новый", 'Кухня "1"'), ("b", "'=1+1", "")], "no name is a formula"
+    code, _, err = await ended(tmp_path, "import", "a.csv", BRIDGE_STORE__URL=other)
+    assert code == 0, err
+    async with opened(url) as store, opened(other) as again:
+        assert without_seq(await everything(again)) == without_seq(await everything(store))
+    assert "0 stored, 2 already stored" in (await ended(tmp_path, "import", "a.csv", BRIDGE_STORE__URL=url))[2]
+
+
+async def test_csv_of_an_older_release_is_imported(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    text = f"{','.join(RECORD_NAMES)}\n"
+    record = dict.fromkeys(RECORD_NAMES, "") | {"temperature": "20.5", "timestamp": "2026-01-31T12:00:00Z", "deviceId": "a"}
+    (tmp_path / "a.csv").write_text(f"{text}{','.join(record.values())}\n", "utf-8")
+    code, _, err = await ended(tmp_path, "import", "a.csv", BRIDGE_STORE__URL=url)
+    assert (code, "1 stored" in err) == (0, True)
+    async with opened(url) as store:
+        assert [found.values for found in await everything(store)] == [{"temperature": 20.5}]
 
 
 @given(some_readings())
@@ -143,9 +177,62 @@ async def test_export_filters_by_device_and_time(tmp_path: Path) -> None:
     code, _, err = await ended(tmp_path, "export", "a.ndjson", *options, BRIDGE_STORE__URL=url)
     assert code == 0, err
     assert [orjson.loads(line)["seq"] for line in (tmp_path / "a.ndjson").read_bytes().splitlines()] == [3, 4, 6]
-    code, _, err = await ended(tmp_path, "export", "b.ndjson", "--from", "yesterday", BRIDGE_STORE__URL=url)
-    assert code == 2
-    assert "ISO 8601" in err
+    code, _, err = await ended(tmp_path, "export", "b.ndjson", "--from", "tomorrow", BRIDGE_STORE__URL=url)
+    assert (code, "today, yesterday, 7d or 12h (ago)" in " ".join(err.split())) == (2, True), err
+    code, _, err = await ended(tmp_path, "export", "b.ndjson", "--from", "1d", "--to", "2d", BRIDGE_STORE__URL=url)
+    assert (code, "must be before --to" in err) == (2, True), err
+
+
+async def test_export_from_yesterday_begins_at_midnight_of_the_local_day(tmp_path: Path) -> None:
+    url, zone = f"sqlite:///{tmp_path}/bridge.db", ZoneInfo("Asia/Kolkata")
+    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    start = round(midnight.timestamp() * 1000) - START_MS
+    async with opened(url) as store:
+        await store.write([reading(1, at=start - 1), reading(2, at=start), reading(3, at=start + 1)], [], [])
+    environ = {"BRIDGE_STORE__URL": url, "TZ": "Asia/Kolkata"}
+    for option in (
+        "yesterday",
+        f"{midnight:%Y-%m-%d}",
+        f"{midnight:%Y-%m-%d 00:00}",
+        f"{midnight.astimezone(UTC):%Y-%m-%dT%H:%MZ}",
+    ):
+        code, out, err = await ended(tmp_path, "export", "-", "--from", option, **environ)
+        assert code == 0, err
+        assert [orjson.loads(line)["seq"] for line in out.splitlines()] == [2, 3], option
+
+
+async def test_export_of_an_unknown_device_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bridge.db"
+    async with opened(url) as store:
+        await store.write([reading(1, device="kitchen")], [], [])
+        await store.devices.save([Device("kitchen"), Device("silent")])
+    code, _, err = await ended(tmp_path, "export", "a.csv", "--device", "kitchn", BRIDGE_STORE__URL=url)
+    assert (code, err) == (1, "unknown device 'kitchn': it has no stored readings; did you mean 'kitchen'?\n")
+    assert not (tmp_path / "a.csv").exists()
+    code, _, err = await ended(tmp_path, "export", "a.csv", "--device", "silent", BRIDGE_STORE__URL=url)
+    assert (code, "0 readings exported" in err) == (0, True), "a device that is registered is known"
+
+
+async def test_export_from_an_unavailable_store_leaves_no_file(tmp_path: Path) -> None:
+    environ = {"BRIDGE_STORE__URL": f"mongodb://127.0.0.1:{free_port()}/sensors", "BRIDGE_STORE__TIMEOUT_SECONDS": "0.5"}
+    (tmp_path / "old.csv").write_text("mine")
+    assert (await ended(tmp_path, "export", "a.csv", **environ))[0] == 1
+    assert (await ended(tmp_path, "export", "old.csv", "--force", **environ))[0] == 1
+    assert not (tmp_path / "a.csv").exists()
+    assert (tmp_path / "old.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("written", "stays"), [([], False), (sample(), True)], ids=["nothing", "a batch"])
+def test_new_file_stays_after_a_failed_export_only_with_readings(written: list[Reading], stays: bool, tmp_path: Path) -> None:
+    def fail() -> None:
+        with open_output(tmp_path / "a.csv", FileFormat.CSV, resume=False, force=False) as (writer, _):
+            if written:
+                writer.write(written)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (tmp_path / "a.csv").exists() is stays
 
 
 async def piped(*arguments: str, given: bytes = b"", folder: Path, url: str) -> tuple[int, bytes, bytes]:
@@ -345,8 +432,10 @@ async def test_readings_before_the_damage_of_a_gzip_file_are_imported(tmp_path: 
     ("text", "reason"),
     [
         (b"deviceId,temprature\na,1\n", "'temprature' is not a field of a reading"),
-        (b"temperature\n1\n", "deviceId is missing"),
-        (b"deviceId,timestamp,timestamp\na,1,1\n", "a column is repeated"),
+        (b"temperature\n1\n", "device is missing"),
+        (b"deviceId,timestamp,timestamp\na,1,1\n", "'timestamp' is a repeated column"),
+        (b"deviceId,time,timestamp\na,1,1\n", "'timestamp' is a repeated column"),
+        ("device,temperature (°F)\na,1\n".encode(), "'temperature (°F)' must be 'temperature (°C)': units are not converted"),
     ],
 )
 async def test_csv_with_unknown_columns_is_refused(text: bytes, reason: str, tmp_path: Path) -> None:

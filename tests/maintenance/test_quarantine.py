@@ -16,14 +16,14 @@ from bson.objectid import ObjectId
 from pydantic import SecretStr
 from rich.console import Console
 
-from bridge.cli.render import format_payload, print_groups, print_message, print_messages
+from bridge.cli.data.rejected import format_payload, print_groups, print_message, print_messages
 from bridge.core.decode import Decoder
 from bridge.core.devices.device import Device
 from bridge.core.errors import OutcomeUnknown, ShuttingDown, StoreUnavailable
 from bridge.core.ledger import Ledger
 from bridge.core.message import DeviceStatus, Message, Rejection, RejectionReason
 from bridge.core.query import QuarantineQuery, ReadingsQuery
-from bridge.core.readings.identity import Cursor
+from bridge.core.readings.reading import Reading
 from bridge.maintenance.quarantine import Advance, clear
 from bridge.maintenance.retry import QuarantineRetry, RetryResult, standalone_retry
 from bridge.pipeline.intake import Intake
@@ -63,8 +63,8 @@ async def stored(store: Store) -> list[tuple[str, object]]:
     return [(reading.device_id, reading.values["temperature"]) for reading in readings]
 
 
-async def retry(store: Store, cursor: Cursor, query: QuarantineQuery, advance: Advance = lambda _: None) -> RetryResult:
-    async with standalone_retry(store, cursor, Decoder(ROUTES)) as quarantine:
+async def retry(store: Store, query: QuarantineQuery, advance: Advance = lambda _: None) -> RetryResult:
+    async with standalone_retry(store, Decoder(ROUTES)) as quarantine:
         return await quarantine.retry(query, advance)
 
 
@@ -82,8 +82,7 @@ async def test_valid_messages_are_stored_and_bad_ones_stay_with_their_present_re
         large = rejected("home/f", b" " * 65_530 + b"{}    " + b"x" * 10_000, RejectionReason.TOO_LARGE)
         await store.write([], [*good, same, stale, status, *bad, large], [])
         progress: list[int] = []
-        cursor = Cursor(await store.prepare())
-        retried = await retry(store, cursor, QuarantineQuery(), progress.append)
+        retried = await retry(store, QuarantineQuery(), progress.append)
 
         assert (retried.stored, retried.duplicate, retried.outdated, sum(progress)) == (3, 2, 1, 10)
         assert dict(retried.bad) == {("not_json", ""): 1, ("no_measurement", ""): 1, ("no_route", ""): 1, ("too_large", ""): 1}
@@ -99,23 +98,25 @@ async def test_valid_messages_are_stored_and_bad_ones_stay_with_their_present_re
         by_id = {reading.id: reading for reading in await store.readings(ReadingsQuery(since=0))}
         assert by_id[good[1].id].timestamp_ms == START_MS, "the time of reception, not of the retry"
         assert {good[1].id, good[2].id} < set(by_id), "without a timestamp it has the _id of its rejected message"
-        assert await retry(store, cursor, QuarantineQuery()) == RetryResult(bad=retried.bad), "a repetition has the same result"
+        assert await retry(store, QuarantineQuery()) == RetryResult(bad=retried.bad), "a repetition has the same result"
 
 
 async def test_only_matching_messages_are_retried(store_url: str) -> None:
     async with opened(store_url) as store:
         bad = [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2}, RejectionReason.NOT_JSON)]
         await store.write([], [*bad, rejected("home/c", {"temperature": 3})], [])
-        await retry(store, Cursor(), QuarantineQuery(device="a"))
-        await retry(store, Cursor(), QuarantineQuery(code="not_json"))
+        await retry(store, QuarantineQuery(device="a"))
+        await retry(store, QuarantineQuery(code="not_json"))
         assert await stored(store) == [("a", 1), ("b", 2)]
 
 
 async def test_new_cursor_is_above_every_stored_reading(store_url: str) -> None:
     async with opened(store_url) as store:
-        await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 1})], [])
-        await retry(store, Cursor(2**52), QuarantineQuery())
-        assert {reading.seq for reading in await store.readings(ReadingsQuery(since=0))} == {2**52 + 1, 2**52 + 2}
+        at = 1_767_000_000_000
+        earlier = Reading(ObjectId(), "c", {"temperature": 3.0}, at, at, seq=2**52)
+        await store.write([earlier], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 1})], [])
+        await retry(store, QuarantineQuery())
+        assert {reading.seq for reading in await store.readings(ReadingsQuery(since=2**52))} == {2**52 + 1, 2**52 + 2}
 
 
 class Interrupted(MemoryQuarantine):
@@ -136,11 +137,11 @@ async def test_failure_between_store_and_removal_loses_and_duplicates_nothing() 
     bad = [rejected("home/a", {"temperature": 1, "timestamp": TIMED}), rejected("home/b", {"temperature": 2})]
     await store.write([], bad, [])
     with pytest.raises(ExceptionGroup) as interrupted:
-        await retry(store, Cursor(), QuarantineQuery())
+        await retry(store, QuarantineQuery())
     assert isinstance(interrupted.value.exceptions[0], StoreUnavailable)
     assert len(store.by_id) == 2
     assert await store.quarantine.count(QuarantineQuery()) == 2, "not removed"
-    retried = await retry(store, Cursor(2**52), QuarantineQuery())
+    retried = await retry(store, QuarantineQuery())
     assert (retried.stored, retried.duplicate) == (0, 2)
     assert (len(store.by_id), await store.quarantine.count(QuarantineQuery())) == (2, 0)
 
@@ -149,7 +150,7 @@ async def test_message_refused_by_the_store_stays_with_its_reason() -> None:
     store = MemoryStore()
     store.refuse = {"a"}
     await store.write([], [rejected("home/a", {"temperature": 1}), rejected("home/b", {"temperature": 2})], [])
-    retried = await retry(store, Cursor(), QuarantineQuery())
+    retried = await retry(store, QuarantineQuery())
     assert (retried.stored, dict(retried.bad)) == (1, {("refused_by_store", ""): 1})
     (left,) = await store.quarantine.messages(QuarantineQuery())
     assert left.reason == "the store refused it: not welcome"

@@ -162,9 +162,9 @@ async def test_expiry_does_not_scan_readings_that_stay(tmp_path: Path) -> None:
 
 
 class SmallDisk(SqliteStore):
-    """A database of at most 60 pages."""
+    """A database of at most 128 pages."""
 
-    pragmas: ClassVar[tuple[str, ...]] = (*SqliteStore.pragmas, "max_page_count = 60")
+    pragmas: ClassVar[tuple[str, ...]] = (*SqliteStore.pragmas, "max_page_count = 128")
 
 
 async def written_until_full(store: Store, batches: list[list[Reading]]) -> int:

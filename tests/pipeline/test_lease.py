@@ -69,6 +69,34 @@ async def test_lease_that_is_renewed_is_refused_with_its_holder_named() -> None:
     assert holder.held
 
 
+async def test_bridge_that_may_wait_takes_the_lease_when_its_holder_stops_however_often_it_was_renewed() -> None:
+    store, said = MemoryStore(), list[str]()
+    holder, taker = Lease(store, ELSEWHERE), Lease(store, wait_seconds=60.0, watch_seconds=0.001)
+    await holder.acquire(silent)
+    waiting = asyncio.create_task(taker.acquire(said.append))
+    for _ in range(3):
+        await holder.renew()
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+    await holder.release()
+    await asyncio.wait_for(waiting, 5)
+    assert taker.held
+    assert said == ["in use by bridge attic pid 17: waiting until its lease ends (at most 60 s), or stop it"]
+
+
+async def test_bridge_that_has_waited_is_refused() -> None:
+    store, clock = MemoryStore(), Clock()
+    holder = Lease(store, ELSEWHERE)
+    await holder.acquire(silent)
+    waiting = asyncio.create_task(Lease(store, wait_seconds=60.0, clock=clock, watch_seconds=0.001).acquire(silent))
+    await asyncio.sleep(0.01)
+    clock.now += 60
+    await holder.renew()
+    with pytest.raises(StoreInUse, match="which renews its lease"):
+        await waiting
+    assert holder.held
+
+
 async def test_lease_that_nobody_renews_ends_by_the_clock_of_the_one_who_waits() -> None:
     store, clock = MemoryStore(), Clock(step=LEASE_SECONDS / 10)
     gone = Lease(store, ELSEWHERE)

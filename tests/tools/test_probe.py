@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from rich.cells import cell_len
 from rich.console import Console
 
 from bridge.app import Bridge
@@ -26,8 +28,9 @@ from bridge.tools.probe.readings import ProbeReading, ProbeReadings
 from bridge.tools.probe.results import Failed, ProbeReport
 from bridge.tools.probe.rounds import Rounds
 from bridge.tools.probe.run import Schedule
-from bridge.tools.probe.table import print_report
+from bridge.tools.probe.table import _paths_table, print_report
 from bridge.tools.probe.target import ProbeTarget
+from bridge.tools.terminal import PlainConsole
 from tests.cli.test_cli import ended, get, running
 from tests.conftest import StartBridge
 from tests.servers import free_port, mosquitto, until
@@ -367,6 +370,7 @@ async def test_lost_repeated_and_altered_readings_are_counted(
     paths = report.paths
     counts = {name: (path.accepted, path.lost, path.repeated, path.different) for (_, name), path in paths.items()}
     assert counts == {"lossy": (2, 2, 0, 0), "repeating": (3, 0, 3, 0), "altering": (3, 0, 0, 3)}
+    assert heading(report).split()[1:6] == ["accepted", "received", "lost", "twice", "differ"]
     assert report.input(POST).passed
     complaints = [text for path in paths.values() for text in path.complaints]
     assert [text for text in complaints if "co2 is 0, sent was" in text] == [complaints[1]]
@@ -409,3 +413,23 @@ def test_report_without_checks_does_not_pass() -> None:
     assert report.passed
     report.path("MQTT", "/ws").accepted = 1
     assert (report.passed, report.failed) == (False, 1)
+
+
+def heading(report: ProbeReport) -> str:
+    """The first line of the table of paths at 80 columns, of which no line is longer and nothing is cut."""
+    console = PlainConsole(file=io.StringIO(), width=80)
+    console.print(_paths_table(report))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert not any("…" in line or cell_len(line) > 80 for line in lines), lines
+    return next(line for line in lines if "accepted" in line)
+
+
+def test_table_of_paths_without_errors_has_no_columns_for_them() -> None:
+    report = ProbeReport()
+    for output in ("Socket.IO WebSocket", "/api/v1/ws"):
+        path = report.path(POST, output)
+        path.accepted = path.received = 1_000_000
+        path.latencies.add(0.0123)
+    report.input(POST).acknowledges = True
+    assert heading(report).split() == ["input", "accepted", "received", "p50", "p99", "max"]

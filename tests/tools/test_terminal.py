@@ -12,8 +12,9 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from bridge.cli import render, runner
+from bridge.cli import runner
 from bridge.cli.check import _print_failure, _print_success
+from bridge.cli.data import rejected
 from bridge.cli.map import explain, try_formats
 from bridge.core.query import QuarantinedMessage, QuarantineGroup
 from bridge.tools.bench.report.terminal import TerminalDisplay
@@ -98,9 +99,9 @@ def test_lines_of_commands_show_texts_as_they_are(text: str) -> None:
 def test_quarantine_is_shown_as_it_is(text: str) -> None:
     console = a_console()
     message = QuarantinedMessage(ObjectId(), 0, text, text, text.encode(), text, text, text)
-    render.print_messages(console, [message])
-    render.print_message(console, message)
-    render.print_groups(console, [QuarantineGroup(text, text, 1, 0, text)])
+    rejected.print_messages(console, [message])
+    rejected.print_message(console, message)
+    rejected.print_groups(console, [QuarantineGroup(text, text, 1, 0, text)])
     assert_shown(console, text)
 
 

@@ -49,10 +49,19 @@ class StoredSubscriptions:
         self._own_topics = {setting: TopicPattern.parse(text) for setting, text in (own_topics or {}).items()}
         self._stored: dict[str, SubscriptionSettings] = {}
         self._changing = asyncio.Lock()
+        self._text: str | None = None
+        self.on_saved: Callable[[], object] = lambda: None
+        """Called after each change of this bridge."""
 
     async def load(self) -> None:
-        """Read and apply the stored subscriptions. Raises `StoreUnavailable`."""
-        documents = orjson.loads(await self._store.get(_KEY) or "[]")
+        """Read the stored subscriptions, and apply them if they have changed. Raises `StoreUnavailable`."""
+        async with self._changing:
+            text = await self._store.get(_KEY) or "[]"
+            if text != self._text:
+                await self._load(text)
+
+    async def _load(self, text: str) -> None:
+        documents = orjson.loads(text)
         stored: dict[str, SubscriptionSettings] = {}
         for document in documents[:SUBSCRIPTIONS_LIMIT]:
             try:
@@ -63,7 +72,7 @@ class StoredSubscriptions:
                 )
             else:
                 stored[_id(one)] = one
-        self._stored = stored
+        self._stored, self._text = stored, text
         await self._apply(tuple(stored.values()))
 
     def all(self) -> list[ActiveSubscription]:
@@ -104,8 +113,10 @@ class StoredSubscriptions:
 
     async def _save(self, stored: dict[str, SubscriptionSettings]) -> None:
         documents = [one.model_dump(mode="json", exclude_defaults=True) for one in stored.values()]
-        await self._store.put(_KEY, orjson.dumps(documents).decode())
-        self._stored = stored
+        text = orjson.dumps(documents).decode()
+        await self._store.put(_KEY, text)
+        self._stored, self._text = stored, text
+        self.on_saved()
         await self._apply(tuple(stored.values()))
 
 

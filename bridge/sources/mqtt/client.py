@@ -15,6 +15,7 @@ from paho.mqtt.client import Client as PahoClient
 from bridge.core.errors import BrokerUnavailable, UnsupportedLibrary
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.diagnosis import diagnose
+from bridge.sources.mqtt.paced_reads import PacedReads
 
 SENDER_WINDOW = 500
 """How many messages of a sender may be unacknowledged at once."""
@@ -24,7 +25,7 @@ SOCKET_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _REFUSED = 0x80  # the first of the SUBACK reason codes that are refusals
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
-_SOCKET_ERRORS = ("failed to receive on socket", "failed to send on socket")
+_SOCKET_ERRORS = ("failed to receive on socket", "failed to send on socket", "Could not gracefully disconnect")
 _library_log = logging.getLogger(__name__)
 _library_log.addFilter(lambda record: not str(record.msg).startswith(_SOCKET_ERRORS))  # the end of the connection is reported
 
@@ -61,12 +62,14 @@ class OpenSocketLoop:
 
     aiomqtt schedules `add_writer` with the number of a socket: under load the socket is closed by then, and the log has a
     traceback (EBADF), or the number is another socket's. Here a number that is not the client's own socket is not watched.
+    The client's own is read by `PacedReads`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, paho: PahoClient) -> None:
         self._loop = loop
         self._paho = paho
         self._watch = (loop.add_reader, loop.add_writer)
+        self.reads = PacedReads(loop, self._is_open)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the loop's
         return getattr(self._loop, name)
@@ -77,14 +80,20 @@ class OpenSocketLoop:
         return self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _watch_open(self, watch: Callable[..., object], number: int, callback: Callable[[], None]) -> None:
-        sock: Any = self._paho.socket()
-        if sock is None or number < 0 or sock.fileno() != number:
+        if not self._is_open(number):
             return
         try:
-            watch(number, callback)
+            if watch == self._loop.add_reader:
+                self.reads.watch(number, callback)
+            else:
+                watch(number, callback)
         except OSError as error:  # closed in the thread that connects
             if error.errno != errno.EBADF:
                 raise
+
+    def _is_open(self, number: int) -> bool:
+        sock: Any = self._paho.socket()
+        return sock is not None and number >= 0 and sock.fileno() == number
 
 
 def _ignore_closed_sockets(client: aiomqtt.Client) -> None:
@@ -95,12 +104,24 @@ def _ignore_closed_sockets(client: aiomqtt.Client) -> None:
     client._loop = cast("asyncio.AbstractEventLoop", OpenSocketLoop(loop, paho_client(client)))  # noqa: SLF001
 
 
+def paced_reads(client: aiomqtt.Client) -> PacedReads:
+    """Return what calls the read callback of a client made by `new_client`."""
+    return cast("OpenSocketLoop", client._loop).reads  # noqa: SLF001
+
+
 def paho_client(client: aiomqtt.Client) -> PahoClient:
     """Return the paho client inside an aiomqtt client. Raises `UnsupportedLibrary` if aiomqtt has renamed it."""
     try:
         return client._client  # noqa: SLF001
     except AttributeError:
         raise UnsupportedLibrary(f"mqtt: unsupported aiomqtt {version('aiomqtt')}: install aiomqtt<3") from None
+
+
+def note_end(client: aiomqtt.Client) -> None:
+    """Retrieve the error that ended a connection. If nothing waited for it, asyncio would log that it was never retrieved."""
+    ended = getattr(client, "_disconnected", None)
+    if isinstance(ended, asyncio.Future) and ended.done() and not ended.cancelled():
+        ended.exception()
 
 
 async def connect(client: aiomqtt.Client, settings: MqttSettings) -> None:
@@ -132,13 +153,21 @@ def raise_if_cancelled() -> None:
 
 
 @asynccontextmanager
-async def connected_client(settings: MqttSettings, client_id: str | None, **session: Any) -> AsyncIterator[aiomqtt.Client]:  # noqa: ANN401
-    """Connect without a session, with MQTT 3.1.1 if the broker supports no other.
+async def connected_client(
+    settings: MqttSettings,
+    client_id: str | None,
+    *,
+    prepare: Callable[[aiomqtt.Client], None] = lambda _: None,
+    **session: Any,  # noqa: ANN401
+) -> AsyncIterator[aiomqtt.Client]:
+    """Connect without a session, with MQTT 3.1.1 if the broker supports no other: then without `properties`.
 
+    `prepare` is called with each client before it connects.
     Raises `BrokerUnavailable` with the broker's address; its text explains why the connection failed or ended.
     """
     client = new_client(settings, client_id, **session)
     client.pending_calls_threshold = SENDER_WINDOW
+    prepare(client)
     try:
         await connect(client, settings)
     except (aiomqtt.MqttError, OSError) as error:
@@ -155,7 +184,8 @@ async def connected_client(settings: MqttSettings, client_id: str | None, **sess
         finally:
             await _disconnect(client)
         return
-    async with connected_client(settings.model_copy(update={"protocol": "3.1.1"}), client_id, **session) as client:
+    oldest, session = settings.model_copy(update={"protocol": "3.1.1"}), session | {"properties": None}
+    async with connected_client(oldest, client_id, prepare=prepare, **session) as client:
         yield client
 
 

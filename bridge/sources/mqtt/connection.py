@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import aiomqtt
@@ -27,11 +28,20 @@ from bridge.core.ack_window import AckWindow
 from bridge.core.errors import BrokerUnavailable, ReceiveWindowExceeded, SessionTakenOver
 from bridge.core.message import Decoded, Message, Outcome
 from bridge.settings import MqttSettings
-from bridge.sources.mqtt.client import SENDER_WINDOW, connect, new_client, paho_client, raise_if_cancelled, refusal_of
+from bridge.sources.mqtt.client import (
+    SENDER_WINDOW,
+    connect,
+    new_client,
+    note_end,
+    paced_reads,
+    paho_client,
+    raise_if_cancelled,
+    refusal_of,
+)
 from bridge.sources.mqtt.copy_filter import CopyFilter
 from bridge.sources.mqtt.publish_parser import Publish, pubacks
 from bridge.sources.mqtt.read_ahead_socket import read_ahead, send_pubacks
-from bridge.sources.mqtt.subscriptions import Filter, SubscriptionPlan
+from bridge.sources.mqtt.subscriptions import Filter, SubscriptionPlan, shared_filter
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +53,7 @@ _OVERFLOW_FACTOR = 20  # times Receive Maximum: 20,000 messages, about 15 MB
 _DISCONNECT_SECONDS = 1.0
 _WILL_SECONDS = 0.5  # to publish the last will before that
 _SESSION_TAKEN_OVER = 0x8E  # reason code of MQTT 5; 3.1.1 closes without one
+_ACKNOWLEDGE_AGAIN_SECONDS = 0.1
 _FILTERS_AT_ONCE = 100  # in one SUBSCRIBE or UNSUBSCRIBE
 _IDENTIFIERS_UNSUPPORTED = 0xA1  # reason code of a SUBACK
 _SEND_RETAINED_WHEN_NEW = 1  # Retain Handling 1: not at every reconnect
@@ -84,11 +95,16 @@ class MqttConnection:
         fast: bool,
         copies: CopyFilter | None = None,
         will: RetainedMessage | None = None,
+        share: str | None = None,
+        may_acknowledge: Callable[[], bool] = lambda: True,
+        keeps_session: bool = True,
     ) -> None:
         """`deliver` receives messages from `__aenter__` on and must not raise; `fast` uses the fast path.
 
         `copies` has the filters of the session so far; without it, those of the settings are new. `will` is published when the
-        connection is lost, and when the bridge stops.
+        connection is lost, and when the bridge stops. `share` is the group of a cluster that all filters are shared in.
+        Acknowledgements wait while `may_acknowledge` returns False, and are dropped with the connection. Without
+        `keeps_session` the broker keeps nothing of the connection.
         Raises `BrokerUnavailable` if a TLS file cannot be read.
         """
         self._settings = settings
@@ -97,16 +113,19 @@ class MqttConnection:
         self._overlapping = self._copies.plan.overlapping
         self._queue = BatchQueue()
         self._will = will
-        self._client = _session_client(settings, self._queue, will)
+        self._share = share
+        self._may_acknowledge = may_acknowledge
+        self._client = _session_client(settings, self._queue, will, keeps_session=keeps_session)
         self._client.pending_calls_threshold = SENDER_WINDOW
         self._paho = paho_client(self._client)
         self._paho.manual_ack_set(True)
         self._read_connack(self._paho)
         self._read_pubacks(self._paho)
+        self._reads = paced_reads(self._client)
         self._fast = fast
         if fast:
             properties = settings.protocol == "5"
-            read_ahead(self._paho, self._on_published, properties=properties, identifiers=properties and self._overlapping)
+            read_ahead(self._paho, self._on_read, properties=properties, identifiers=properties and self._overlapping)
         self._loop = asyncio.get_running_loop()
         self._window = AckWindow()
         self._due: list[int] = []  # packet ids to acknowledge when the batch is complete
@@ -143,6 +162,10 @@ class MqttConnection:
 
         paho.on_publish = on_publish
 
+    def _on_read(self, published: list[Publish]) -> None:
+        self._reads.count(len(published))
+        self._on_published(published)
+
     def _on_published(self, published: Iterable[Publish]) -> None:
         self._deliver(self._messages(published))
 
@@ -166,6 +189,8 @@ class MqttConnection:
             await asyncio.wait_for(self._client.__aexit__(None, None, None), _DISCONNECT_SECONDS)
         except (aiomqtt.MqttError, TimeoutError) as failure:
             log.debug("mqtt: disconnect failed (%s): connection dropped", failure)
+        finally:
+            note_end(self._client)
 
     async def subscribe(self) -> dict[str, str]:
         """Subscribe to everything in the settings; return the refused filters, each with the broker's reason.
@@ -177,7 +202,7 @@ class MqttConnection:
             if one in self._granted:
                 continue
             self._copies.add(one)
-            if reason := await self._subscribe(one):
+            if reason := await self._subscribe(replace(one, text=shared_filter(one.text, self._share))):
                 self._copies.remove(one)
                 refused[one.text] = reason
             else:
@@ -197,9 +222,10 @@ class MqttConnection:
         waiting = list(filters.items())
         while waiting:
             some, waiting = waiting[:_FILTERS_AT_ONCE], waiting[_FILTERS_AT_ONCE:]
-            requested = [(text, SubscribeOptions(qos, retainHandling=_SEND_RETAINED_WHEN_NEW)) for text, qos in some]
+            plain = [(shared_filter(text, self._share), qos) for text, qos in some]
+            requested = [(text, SubscribeOptions(qos, retainHandling=_SEND_RETAINED_WHEN_NEW)) for text, qos in plain]
             try:
-                granted = await self._client.subscribe(some if self._settings.protocol == "3.1.1" else requested)
+                granted = await self._client.subscribe(plain if self._settings.protocol == "3.1.1" else requested)
             except aiomqtt.MqttError as error:
                 raise BrokerUnavailable(f"subscribing to {some[0][0]}: {error}") from error
             raise_if_cancelled()
@@ -228,7 +254,7 @@ class MqttConnection:
         return refusal_of(granted)
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Remove subscriptions that the session has from an earlier run. Raises `BrokerUnavailable`."""
+        """Remove subscriptions of the session, given as the broker knows them. Raises `BrokerUnavailable`."""
         waiting = list(topics)
         while waiting:
             some, waiting = waiting[:_FILTERS_AT_ONCE], waiting[_FILTERS_AT_ONCE:]
@@ -318,7 +344,10 @@ class MqttConnection:
         self._due += ready
 
     def _send_due(self) -> None:
-        due, self._due = self._due, []
+        if self._due and not self._ended and not self._may_acknowledge():
+            self._loop.call_later(_ACKNOWLEDGE_AGAIN_SECONDS, self._send_due)
+            return
+        due, self._due = [] if self._ended else self._due, []
         if due:
             if self._fast:
                 send_pubacks(self._paho, pubacks(due))
@@ -329,19 +358,21 @@ class MqttConnection:
                 self._paho.disconnect()  # after the acknowledgements; `run` ends with it
 
 
-def _session_client(settings: MqttSettings, queue: BatchQueue, will: RetainedMessage | None) -> aiomqtt.Client:
-    """A client whose session outlives the connection: the broker queues what arrives meanwhile."""
+def _session_client(
+    settings: MqttSettings, queue: BatchQueue, will: RetainedMessage | None, *, keeps_session: bool
+) -> aiomqtt.Client:
+    """A client; if it keeps its session, that outlives the connection: the broker queues what arrives meanwhile."""
 
     def queue_type(maxsize: int) -> BatchQueue:  # noqa: ARG001 - aiomqtt calls it like the class
         return queue
 
     options: dict[str, Any] = {"queue_type": queue_type, "will": will and aiomqtt.Will(*will, qos=1, retain=True)}
     if settings.protocol == "3.1.1":
-        return new_client(settings, settings.client_id, clean_session=False, **options)
+        return new_client(settings, settings.client_id, clean_session=not keeps_session, **options)
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = settings.session_expiry_seconds
+    properties.SessionExpiryInterval = settings.session_expiry_seconds if keeps_session else 0
     properties.ReceiveMaximum = settings.receive_maximum
-    return new_client(settings, settings.client_id, clean_start=False, properties=properties, **options)
+    return new_client(settings, settings.client_id, clean_start=not keeps_session, properties=properties, **options)
 
 
 def _subscribe_options(one: Filter, protocol: str) -> dict[str, Any]:

@@ -55,6 +55,10 @@ class CopyFilter:
             self._matches.clear()
 
     @property
+    def is_merged(self) -> bool:
+        return self._is_merged
+
+    @property
     def filters(self) -> list[Filter]:
         """The filters to subscribe to, in this order: those of the session first."""
         return [*self._active, *(one for one in self._filters if one not in self._active)]

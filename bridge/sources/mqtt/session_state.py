@@ -4,9 +4,10 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
-from bridge.core.errors import StoreUnavailable
-from bridge.ports import KeyValueStore
+from bridge.core.errors import BrokerUnavailable, StoreUnavailable
+from bridge.ports import KeyValueStore, SessionLease
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +45,30 @@ class TakeoverDetector:
         self._in_a_row, self._since = 0, None
 
 
+async def end_with(lease: SessionLease) -> NoReturn:
+    """Raise `BrokerUnavailable` once a lease has ended: its connection is to be closed."""
+    await lease.wait_ended()
+    raise BrokerUnavailable(f"the session {lease.client_id} is another bridge's")
+
+
 class SessionState:
-    """The topic filters of the session and the broker's count of drops, stored by client id.
+    """The topic filters of the session, stored by client id, and the broker's count of drops.
 
     While the store is unavailable at start the state is unknown, and the next connection tries again.
     """
 
-    def __init__(self, memory: KeyValueStore, client_id: str) -> None:
+    def __init__(self, memory: KeyValueStore, client_id: str, share: str | None = None) -> None:
+        """Bridges that share subscriptions in the group `share` have one count of drops: one of them at a time reads it."""
         self._memory = memory
         self._filters: list[str] | None = None
         self._filters_key = f"mqtt/{client_id}/filters"
-        self._dropped_key = f"mqtt/{client_id}/dropped"
+        self._dropped_key = f"mqtt/{share or client_id}/dropped"
 
     async def filters(self) -> list[str] | None:
-        """Return the filters that the session has from earlier connections, the oldest first; None if they are unknown."""
+        """Return the filters that the session has from earlier connections, the oldest first; None if they are unknown.
+
+        Shared ones are returned and stored with their group.
+        """
         if self._filters is None:
             try:
                 self._filters = [str(one) for one in json.loads(await self._memory.get(self._filters_key) or "[]")]

@@ -15,6 +15,22 @@ from bridge.settings import SubscriptionSettings
 _IDENTIFIER_BITS = 0x0FFF_FFFF  # MQTT 5: a variable byte integer of at most four bytes, not 0
 
 
+_SHARE_PREFIX = "$share/"
+
+
+def shared_filter(text: str, share: str | None) -> str:
+    """Return the filter to subscribe with, so that the broker gives each message to one member of the group `share`.
+
+    Without a group, and for a filter that is shared already, that is the filter itself.
+    """
+    return text if share is None or text.startswith(_SHARE_PREFIX) else f"{_SHARE_PREFIX}{share}/{text}"
+
+
+def filter_in_share(subscribed: str, share: str | None) -> str:
+    """Inverse of `shared_filter`. The filter of another group, or of none, is returned as it is."""
+    return subscribed if share is None else subscribed.removeprefix(f"{_SHARE_PREFIX}{share}/")
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A topic filter to subscribe to. `identifier` is its MQTT 5 subscription identifier, 0 where no other filter overlaps."""

@@ -81,26 +81,29 @@ def _acknowledged_cell(result: InputResult) -> Text:
 
 
 def _paths_table(report: ProbeReport) -> Table:
+    """A row per output, below a row of its input. Without errors their columns are left out: the table fits 80 columns."""
     table = _latency_table()
-    for name in ("input", "output"):
-        table.add_column(name)
-    for name in ("accepted", "received", "lost", "twice", "differ", *PERCENTILES):
-        table.add_column(name, justify="right")
+    table.add_column("input", overflow="fold")
+    faulty = any(path.lost or path.repeated or path.different for path in report.paths.values())
+    for name in ("accepted", "received", *(("lost", "twice", "differ") if faulty else ()), *PERCENTILES):
+        table.add_column(name, justify="right", no_wrap=True)
     for result in report.inputs.values():
         paths = [path for path in report.paths.values() if path.input == result.name]
+        blanks = [""] * (4 if faulty else 1)
         if result.acknowledges:
-            label, accepted = Text("acknowledged", style="dim"), f"{result.sent - result.refused:,}"
-            table.add_row(result.name, label, accepted, *[""] * 4, *_percentiles(result.latencies))
+            table.add_row(result.name, f"{result.sent - result.refused:,}", *blanks, *_percentiles(result.latencies))
+        else:
+            table.add_row(result.name, "", *blanks, *[""] * len(PERCENTILES))
         for n, path in enumerate(paths):
-            name = result.name if n == 0 and not result.acknowledges else ""
-            table.add_row(name, path.output, *_counts(path), *_percentiles(path.latencies), end_section=n == len(paths) - 1)
+            counts, end = _counts(path, faulty=faulty), n == len(paths) - 1
+            table.add_row(f"  {path.output}", *counts, *_percentiles(path.latencies), end_section=end)
     return table
 
 
-def _counts(path: PathResult) -> Iterator[Text]:
+def _counts(path: PathResult, *, faulty: bool) -> Iterator[Text]:
     yield Text(f"{path.accepted:,}")
     yield Text(f"{path.received:,}")
-    for errors in (path.lost, path.repeated, path.different):
+    for errors in (path.lost, path.repeated, path.different) if faulty else ():
         yield Text(f"{errors:,}", style="bold red" if errors else "dim")
 
 

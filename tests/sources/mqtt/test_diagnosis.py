@@ -17,7 +17,9 @@ import pytest
 from bridge.core.errors import BrokerUnavailable
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.tools.local_broker import _amqtt
+from tests.cluster.buses import make_bus, running
 from tests.servers import Mosquitto, WebSocketMosquitto, free_port, until
+from tests.sources.mqtt.test_shared import Lease
 from tests.sources.mqtt.test_source import Peer, Rig, scripted_broker, settings_for
 
 SECRET = "hunter2"
@@ -280,6 +282,12 @@ async def test_broker_without_mqtt_5_is_used_with_3_1_1_and_says_what_to_set(
         assert f"mqtt: connected to {url} as {rig.settings.client_id}, MQTT 3.1.1" in caplog.messages
 
 
+async def test_bus_uses_3_1_1_where_the_broker_has_nothing_newer() -> None:
+    async with refusing_broker() as url, running(make_bus(url)) as first, running(make_bus(url)) as second:
+        assert first.bus.publish(b"1")
+        await until(lambda: second.received == [b"1"])
+
+
 async def test_broker_that_closed_one_connection_is_not_taken_for_an_old_one() -> None:
     seen: list[bytes] = []
 
@@ -345,6 +353,25 @@ def with_roles(brokers: Brokers) -> Mosquitto:
     file.write_text(json.dumps(ROLES))
     file.chmod(0o600)
     return brokers.start(f"plugin {DYNAMIC_SECURITY}", f"plugin_opt_config_file {file}")
+
+
+async def test_bridge_that_stands_by_does_not_report_the_subscriptions_that_were_refused_before(brokers: Brokers) -> None:
+    broker = with_roles(brokers)
+    rig = Rig(settings_for(broker.url, subscriptions=[{"pattern": "home/{deviceId}/data"}]))
+    receiving, standby = Lease("plant"), Lease("plant-standby", receives=False)
+    task = asyncio.create_task(run_in_turn(rig, receiving, standby))
+    try:
+        await until(lambda: "refuses to subscribe" in rig.health.parts["mqtt"].reason, what="the reason")
+        receiving.end()
+        await until(lambda: rig.health.ready, what="no subscription that could be refused")
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def run_in_turn(rig: Rig, *leases: Lease) -> None:
+    for lease in leases:
+        await rig.source.run(lease)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

@@ -52,7 +52,7 @@ async def test_message_on_overlapping_subscriptions_is_received_once(
     broker_url: str, patterns: list[dict[str, str]], protocol: str, *, fast: bool
 ) -> None:
     rig = Rig(settings_for(broker_url, subscriptions=patterns, protocol=protocol))
-    rig.source._fast = fast
+    rig.source.is_fast = fast
     async with rig.connected():
         await publish(broker_url, BOTH, BOTH, FIRST_ONLY, SECOND_ONLY, NONE, FIRST_ONLY, "sensors/z/end")
         expected = [BOTH, BOTH, FIRST_ONLY, *([SECOND_ONLY] if patterns is PARTIAL else []), FIRST_ONLY, "sensors/z/end"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.enums import CallbackAPIVersion, MessageType
 
-from bridge.sources.mqtt.publish_parser import Publish, PublishParser
-from bridge.sources.mqtt.read_ahead_socket import READ_BYTES, ReadAheadSocket
+from bridge.sources.mqtt.publish_parser import Publish, PublishParser, pubacks
+from bridge.sources.mqtt.read_ahead_socket import READ_BYTES, ReadAheadSocket, send_pubacks
 
 PINGRESP, SUBACK = b"\xd0\x00", b"\x90\x03\x00\x01\x01"
 MESSAGE, MESSAGE_PACKET = Publish("t", b"hello", 0, 0, retained=False), b"\x30\x08\x00\x01thello"
@@ -105,3 +108,57 @@ def test_sent_bytes_are_unchanged(line: Line) -> None:
     assert line.socket.send(PINGRESP) == 2
     assert line.broker.recv(10) == PINGRESP
     assert line.socket.fileno() > 0
+
+
+class Sender:
+    """A paho client whose connection, without a handshake, is a read-ahead socket."""
+
+    def __init__(self, line: Line) -> None:
+        self.paho = PahoClient(CallbackAPIVersion.VERSION2)
+        self.paho._sock = line.socket
+        self.watched = 0
+        self.paho.on_socket_register_write = self._on_register  # as aiomqtt: otherwise paho writes at once itself
+        self._line = line
+
+    def _on_register(self, *_: object) -> None:
+        self.watched += 1
+
+    def received(self, number: int) -> bytes:
+        """What the broker receives while paho writes what it has queued."""
+        received = b""
+        while len(received) < number:
+            if self.paho.want_write():
+                self.paho.loop_write()
+            with suppress(BlockingIOError):
+                received += self._line.broker.recv(READ_BYTES, socket.MSG_DONTWAIT)
+        return received
+
+
+def test_pubacks_are_sent_at_once_without_watching_the_socket(line: Line) -> None:
+    sender = Sender(line)
+    send_pubacks(sender.paho, pubacks([1, 2, 3]))
+    assert line.broker.recv(100) == pubacks([1, 2, 3])
+    assert (sender.watched, sender.paho.want_write()) == (0, False)
+
+
+def test_pubacks_follow_what_paho_has_queued(line: Line) -> None:
+    sender = Sender(line)
+    sender.paho._packet_queue(MessageType.PINGREQ, b"\xc0\x00", 0, 0)
+    send_pubacks(sender.paho, pubacks([1]))
+    assert sender.received(6) == b"\xc0\x00" + pubacks([1])
+
+
+def test_pubacks_that_the_kernel_has_no_room_for_are_sent_later_in_order(line: Line) -> None:
+    sender = Sender(line)
+    batches = [pubacks(range(start, start + 20_000)) for start in (1, 20_001, 40_001)] * 5
+    for batch in batches:
+        send_pubacks(sender.paho, batch)
+    assert sender.watched
+    assert sender.received(sum(map(len, batches))) == b"".join(batches)
+
+
+def test_pubacks_on_a_connection_that_has_ended_are_left_to_paho(line: Line) -> None:
+    sender = Sender(line)
+    line.broker.close()
+    send_pubacks(sender.paho, pubacks([1]))
+    assert sender.paho.want_write()

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import aiomqtt
 import pytest
@@ -42,14 +42,15 @@ def settings_for(url: str, **more: object) -> MqttSettings:
 class Rig:
     """A source with an intake that only the test empties."""
 
-    def __init__(self, settings: MqttSettings, memory: MemoryStore | None = None) -> None:
+    def __init__(self, settings: MqttSettings, memory: MemoryStore | None = None, **more: Any) -> None:
+        """`more` is for the source."""
         self.settings = settings
         self.memory = memory or MemoryStore()
         self.publisher = RecordingPublisher()
         self.health = Health(("mqtt",))
         self.ledger = Ledger()
         self.intake = Intake(self.ledger, qos0_limit=1000, batch_limit=10_000)
-        self.source = MqttSource(settings, self.intake, self.health, memory=self.memory, publisher=self.publisher)
+        self.source = MqttSource(settings, self.intake, self.health, memory=self.memory, publisher=self.publisher, **more)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:

@@ -48,7 +48,7 @@ async def test_messages_over_websockets_are_received_and_acknowledged(
 ) -> None:
     url = f"ws://127.0.0.1:{broker.websocket_port}/mqtt"
     rig = Rig(settings_for(url, protocol=protocol))
-    rig.source._fast = fast
+    rig.source.is_fast = fast
     async with rig.connected():
         await publish(broker.url, BODIES)
         messages = await received(rig, len(BODIES))
@@ -57,7 +57,7 @@ async def test_messages_over_websockets_are_received_and_acknowledged(
             message.origin.acknowledge(message, Outcome.STORED)
         last = messages[-1]
     again = Rig(rig.settings)
-    again.source._fast = fast
+    again.source.is_fast = fast
     async with again.connected():
         (message,) = await received(again, 1)
         assert message.payload == last.payload, "only the one that was not acknowledged"
