@@ -13,13 +13,16 @@ from bridge.core.access.channels import CHANNELS, GENERAL
 from bridge.core.access.permissions import Identity, IdentityKind
 from bridge.core.devices.entity import entity_of
 from bridge.core.events import (
+    ActionAdvised,
     AirAssessed,
     AlarmChanged,
+    AnomalyChanged,
     AuthExpiring,
     DeviceState,
     EntityEvent,
     Event,
     Gap,
+    PredictionMade,
     StandingAlarms,
     SystemEvent,
 )
@@ -146,6 +149,16 @@ def _topic_as_entity(event: TopicEvent) -> EntityEvent:
             return EntityEvent("action", "created", entity_id, data, {"action": "create_action"})
 
 
+def _found_as_entity(event: AlarmChanged | AnomalyChanged | PredictionMade) -> EntityEvent | None:
+    match event:
+        case AlarmChanged():
+            return events.alarm_entity(event)
+        case AnomalyChanged():
+            return events.anomaly_entity(event)
+        case PredictionMade():
+            return events.prediction_entity(event)
+
+
 class ChannelCodec:
     def __init__(self) -> None:
         self._readings = MessageTemplates(_created_reading)
@@ -163,10 +176,13 @@ class ChannelCodec:
                 body = _entity_event(event)
             case AuthExpiring():
                 body = {"type": "auth_expiring", **events.auth_expiring(event)}
-            case TopicEvent():
-                body = _entity_event(_topic_as_entity(event))
-            case AlarmChanged():
-                body = events.entity_event(events.alarm_entity(event), SENT_AT_PLACEHOLDER)
+            case TopicEvent() | ActionAdvised():
+                body = _entity_event(_topic_as_entity(event) if isinstance(event, TopicEvent) else events.action_entity(event))
+            case AlarmChanged() | AnomalyChanged() | PredictionMade():
+                entity = _found_as_entity(event)
+                if entity is None:
+                    return None
+                body = events.entity_event(entity, SENT_AT_PLACEHOLDER)
             case (
                 CommandAck() | AirAssessed() | StandingAlarms() | DeviceStatus() | DeviceState()
             ):  # the registry reports changes of devices

@@ -12,7 +12,18 @@ from bridge.air.score import global_score
 from bridge.core import events
 from bridge.core.access.permissions import Identity
 from bridge.core.devices.location import UNKNOWN_LOCATION, Location, stated_location
-from bridge.core.events import AirAssessed, AlarmChanged, AuthExpiring, Event, Gap, SystemEvent
+from bridge.core.events import (
+    ANOMALIES_ONLY,
+    ActionAdvised,
+    AirAssessed,
+    AlarmChanged,
+    AnomalyChanged,
+    AuthExpiring,
+    Event,
+    Gap,
+    PredictionMade,
+    SystemEvent,
+)
 from bridge.core.message import DeviceStatus, TopicEvent
 from bridge.core.readings.measurements import VALUE_NAMES
 from bridge.core.readings.reading import Reading
@@ -29,12 +40,15 @@ log = logging.getLogger(__name__)
 
 PATH = "/ws"
 ALL_TOPICS, MEASUREMENTS = "all", "measurements"
-TOPICS = (MEASUREMENTS, "predictions", "actions", "alerts", "modules", "assessments", ALL_TOPICS)
-COUNTED_TOPICS = tuple(one for one in TOPICS if one != "assessments")
+TOPICS = (MEASUREMENTS, "predictions", "actions", "alerts", "modules", "anomalies", "assessments", ALL_TOPICS)
+COUNTED_TOPICS = tuple(one for one in TOPICS if one not in ("anomalies", "assessments"))
 """Those of `GET /ws/stats`, whose keys clients know."""
 
 _ALL = Subscription(topics=frozenset(COUNTED_TOPICS))
 """What clients of the topic `all` are sent: no assessments, a type of message that older clients do not know."""
+
+_SUBSCRIBED = {"anomalies": ANOMALIES_ONLY}
+"""Topics of `/ws` that are others in events, where a topic may be a channel's too."""
 
 _TYPES = {"predictions": "prediction", "actions": "action", "alerts": "alert", "modules": "module"}
 _CAPITALIZED = {
@@ -110,7 +124,8 @@ class TopicProtocol:
 
     async def _set_topics(self, client: ClientConnection, answer: str, topics: frozenset[str]) -> None:
         chosen = COUNTED_TOPICS if ALL_TOPICS in topics else ()
-        subscription = replace(client.session.subscription, topics=topics.union(chosen))
+        wanted = frozenset(_SUBSCRIBED.get(topic, topic) for topic in topics.union(chosen))
+        subscription = replace(client.session.subscription, topics=wanted)
         if subscription != client.session.subscription:
             await self._hub.set_subscription(client.session, subscription)
         self._topics[client] = topics
@@ -177,11 +192,8 @@ class TopicCodec:
                 return {"type": "module", "timestamp": iso(event.timestamp_ms), **device, "status": event.status}
             case TopicEvent():
                 return {"type": _TYPES[event.topic], "timestamp": iso(event.timestamp_ms), **event.body}
-            case AirAssessed():
-                device = _device(event.device_id, *self._location(event.device_id))
-                return {"type": "assessment", "timestamp": iso(event.timestamp_ms), **device, **event.body}
-            case AlarmChanged():
-                return _alert(event, *self._location(event.device_id or ""))
+            case AirAssessed() | AlarmChanged() | AnomalyChanged() | PredictionMade() | ActionAdvised():
+                return _found(event, *self._location(event.device_id or ""))
             case Gap():
                 return {"type": "gap", **events.gap(event)}
             case AuthExpiring():
@@ -190,6 +202,24 @@ class TopicCodec:
                 return {"type": "system_event", **events.system_event(event, SENT_AT_PLACEHOLDER)}
             case _:
                 return None
+
+
+def _found(
+    event: AirAssessed | AlarmChanged | AnomalyChanged | PredictionMade | ActionAdvised, site: str, room: str
+) -> dict[str, Any] | None:
+    """Return the message of what the bridge found in readings; None for predictions that were updated or retired."""
+    match event:
+        case AirAssessed():
+            device = _device(event.device_id, site, room)
+            return {"type": "assessment", "timestamp": iso(event.timestamp_ms), **device, **event.body}
+        case AlarmChanged():
+            return _alert(event, site, room)
+        case AnomalyChanged():
+            return _anomaly(event, site, room)
+        case PredictionMade():
+            return _prediction(event, site, room) if event.kind == "completed" else None
+        case ActionAdvised():
+            return {"type": "action", "timestamp": iso(event.at_ms), **_device(event.device_id, site, room), **event.body}
 
 
 def _alert(event: AlarmChanged, site: str, room: str) -> dict[str, Any]:
@@ -208,6 +238,27 @@ def _alert(event: AlarmChanged, site: str, room: str) -> dict[str, Any]:
         "unit": record["unit"],
         "message": record["message"],
         "alarm": record,
+    }
+
+
+def _prediction(event: PredictionMade, site: str, room: str) -> dict[str, Any]:
+    body = {name: value for name, value in event.body.items() if name != "deviceId"}
+    return {"type": "prediction", "timestamp": iso(event.at_ms), **_device(event.device_id, site, room), **body}
+
+
+def _anomaly(event: AnomalyChanged, site: str, room: str) -> dict[str, Any]:
+    """The anomaly under the names of an alert too: its own kind is the `rule`."""
+    body = event.body
+    return {
+        "type": "alert",
+        "timestamp": iso(event.at_ms),
+        **_device(event.device_id, site, room),
+        **body,
+        "kind": "anomaly",
+        "change": event.kind,
+        "alert_id": body["id"],
+        "rule": body["kind"],
+        "level": body["priority"],
     }
 
 

@@ -249,7 +249,7 @@ async def test_topic_subscriptions_are_acknowledged_and_applied(bridge: Bridge, 
         ('{"type": ["ping"]}', "type: must be"),
         (
             '{"type": "subscribe"}',
-            "topics: must be a list of measurements, predictions, actions, alerts, modules, assessments, all",
+            "topics: must be a list of measurements, predictions, actions, alerts, modules, anomalies, assessments, all",
         ),
         ('{"type": "subscribe", "topics": "all"}', "topics: must be a list"),
         ('{"type": "subscribe", "topics": ["weather"]}', "topics: must be a list"),

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -32,13 +32,24 @@ from bridge.settings import RealtimeSettings
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.05
+"""Between ticks while a client joins, is slow, has its records coalesced or was sent pages of the store."""
+
+QUIET_TICK_SECONDS = 0.25
+"""Between ticks otherwise: pings and deadlines of handshakes need no more. 20 ticks a second were a third of an idle bridge."""
+
+BEHIND_SECONDS = 10.0
+"""How long a client that comes from another bridge waits until this one has published what it has already."""
+
+START_SECONDS = 10.0
+"""How long a client that resumes waits for a bridge that has just been started."""
+
 _DRAIN_SECONDS = 0.02  # how often a client that is being caught up is checked for room in its buffer
 SLOW = "slow"
 
 
 class ClientProtocol(Protocol):
     async def tick(self) -> None:
-        """Run periodic work. Called every `TICK_SECONDS`."""
+        """Run periodic work. Called every `QUIET_TICK_SECONDS`, or more often."""
 
     async def close(self) -> None:
         """Disconnect every client, without waiting for those that do not read."""
@@ -51,6 +62,17 @@ class SubscribeResult:
     subscription: Subscription
     replayed: int
     cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRecords:
+    """The records up to a cursor that a client was sent by another bridge."""
+
+    subscription: Subscription
+    until: int
+
+    def contains(self, record: Publication) -> bool:
+        return record.seq <= self.until and self.subscription.matches(record)
 
 
 class ConnectionClosed(Exception):
@@ -67,9 +89,14 @@ class Hub:
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        may_be_behind: bool = False,
     ) -> None:
-        """`store` is queried for missed records; `clock` returns seconds since the epoch."""
+        """`store` is queried for missed records; `clock` returns seconds since the epoch.
+
+        `may_be_behind`: another bridge may have published records that this one has not yet.
+        """
         self._settings = settings
+        self._may_be_behind = may_be_behind
         self._monotonic = monotonic
         self.counts = DeliveryCounters()
         self._delivery = Delivery(settings, self.counts, clock=clock, monotonic=monotonic)
@@ -80,7 +107,9 @@ class Hub:
         self._joining: deque[tuple[float, Session]] = deque()
         self._held: dict[Session, None] = {}
         self._protocols: list[ClientProtocol] = []
-        self._started = False
+        self._started = asyncio.Event()
+        self._has_work = asyncio.Event()
+        """Set when the next tick must come within `TICK_SECONDS`."""
         self._catch_up = CatchUp(self._recent, self._history, self._delivery, settings.catch_up_records, self._go_live)
         self._delivery.on_drained = self._catch_up.advance
 
@@ -97,7 +126,7 @@ class Hub:
 
     def start(self, cursor: int) -> None:
         """Set the highest cursor in the store: records published from now on come after it."""
-        self._started = True
+        self._started.set()
         self._recent.start(cursor)
         for session in self._sessions:
             session.offset = cursor
@@ -140,6 +169,7 @@ class Hub:
             session.live, session.lags, session.offset = False, True, cursor
             self._held[session] = None
             self._delivery.wait_until_drained(session)
+            self._has_work.set()
 
     def _send_to_held(self, events: Sequence[Publication]) -> None:
         """Send held clients the events that are not records at once: without a cursor, those could not be replayed later."""
@@ -171,6 +201,7 @@ class Hub:
         self._sessions[session] = self._held[session] = None
         if waits_for_subscribe:
             self._joining.append((self._monotonic() + self._settings.settle_seconds, session))
+            self._has_work.set()
         else:
             self._catch_up.advance(session)
         return session
@@ -193,18 +224,22 @@ class Hub:
 
         Raises `StoreUnavailable` (the subscription is unchanged), `ValueError` (too many devices), and `ConnectionClosed`.
         """
-        if since is not None and not self._started:
-            raise StoreUnavailable("the store has not answered since the bridge started")
         async with session.lock:
             await self._hold(session)
             try:
+                if since is not None:
+                    await self._wait_until_started(session)
                 subscription = _added(session.subscription, devices, every_ms)
-                replayed = 0
+                replayed, known = 0, None
                 if since is not None:
                     requested = Subscription(devices, device_filter=subscription.device_filter)
-                    replayed = await self._replay(session, requested, since, limit)
+                    if since > session.offset:  # sent by another bridge, or on another connection
+                        await self._wait_until_published(session, since)
+                        known = KnownRecords(requested, since)
+                    else:
+                        replayed = await self._replay(session, requested, since, limit)
                 session.set_subscription(subscription)
-                await self._send_published(session)
+                await self._send_published(session, known)
                 return SubscribeResult(session.subscription, replayed, session.offset)
             finally:
                 self._catch_up.finish(session)
@@ -261,12 +296,39 @@ class Hub:
             self._delivery.send_gap(session, Gap(cursor, until, missed))
         return sent
 
-    async def _send_published(self, session: Session) -> None:
-        """Send the records that were published up to now while the client was held."""
+    async def _wait_until_started(self, session: Session) -> None:
+        """Wait, while a client is held, for the cursor from which this bridge publishes: it listens before it knows the log.
+
+        Raises `StoreUnavailable` after `START_SECONDS`, and `ConnectionClosed`.
+        """
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._started.wait()
+        except TimeoutError:
+            raise StoreUnavailable("the store has not answered since the bridge started") from None
+        if session.closed:
+            raise ConnectionClosed
+
+    async def _wait_until_published(self, session: Session, cursor: int) -> None:
+        """Wait, while a client is held, until this bridge has published what another one has sent the client already.
+
+        A cursor that is still not reached after `BEHIND_SECONDS` is none of this cluster's. Raises `ConnectionClosed`.
+        """
+        until = self._monotonic() + (BEHIND_SECONDS if self._may_be_behind else 0.0)
+        while self._recent.last_offset < cursor and self._monotonic() < until:
+            await asyncio.sleep(_DRAIN_SECONDS)
+            if session.closed:
+                raise ConnectionClosed
+
+    async def _send_published(self, session: Session, known: KnownRecords | None = None) -> None:
+        """Send the records that were published up to now while the client was held, except those that it is `known` to have."""
         until = self._recent.last_offset
         while session.offset < until:
             page = await self._history.page(session.offset, until, session.subscription)
-            await self._write(session, page.records)
+            records = page.records
+            if known is not None and session.offset < known.until:
+                records = [record for record in records if not known.contains(record)]
+            await self._write(session, records)
             session.offset = page.end_offset
 
     async def _write(self, session: Session, records: Sequence[Publication]) -> None:
@@ -296,6 +358,8 @@ class Hub:
         group = self._index.group_of(session.encoder, session.subscription)
         self._send_latest(group)  # the new member was sent these records already
         group.members[session] = None
+        if session.subscription.every_ms is not None:
+            self._has_work.set()
 
     def disconnect(self, transport: Transport, reason: str) -> None:
         self.count_disconnect(reason)
@@ -326,23 +390,40 @@ class Hub:
 
     async def _tick_forever(self) -> None:
         while True:
-            await asyncio.sleep(TICK_SECONDS)
-            self.tick()
+            await self._next_tick()
+            if self.tick():
+                self._has_work.set()
             for protocol in self._protocols:
                 await protocol.tick()
 
-    def tick(self) -> None:
-        """Let settled clients go live, disconnect those that read nothing, and send coalesced records that are due."""
-        now = self._monotonic()
+    async def _next_tick(self) -> None:
+        if not self._has_work.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(QUIET_TICK_SECONDS):
+                    await self._has_work.wait()
+        if self._has_work.is_set():
+            self._has_work.clear()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def tick(self) -> bool:
+        """Let settled clients go live, disconnect those that read nothing, and send coalesced records that are due.
+
+        Return whether any of this is left for the next tick.
+        """
+        now, coalesces = self._monotonic(), False
         self._history.stored.tick()
         while self._joining and self._joining[0][0] <= now:
             self._join_next()
         for session in self._delivery.check_slow(now):
             self._disconnect_slow(session)
         for group in self._index:
-            if group.subscription.every_ms is not None and group.due <= now:
+            if group.subscription.every_ms is None:
+                continue
+            coalesces = True
+            if group.due <= now:
                 group.due = now + group.subscription.every_ms / 1000
                 self._send_latest(group)
+        return bool(self._joining or self._delivery.slow or len(self._history.stored) or coalesces)
 
     def _join_next(self) -> None:
         """Let the client that joined first go live; a client whose request is in progress goes live when that is done."""

@@ -5,7 +5,19 @@ from typing import Any
 import orjson
 
 from bridge.core import events
-from bridge.core.events import AirAssessed, AlarmChanged, AuthExpiring, DeviceState, Event, Gap, StandingAlarms, SystemEvent
+from bridge.core.events import (
+    ActionAdvised,
+    AirAssessed,
+    AlarmChanged,
+    AnomalyChanged,
+    AuthExpiring,
+    DeviceState,
+    Event,
+    Gap,
+    PredictionMade,
+    StandingAlarms,
+    SystemEvent,
+)
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 from bridge.realtime.hub.encoding import SENT_AT_PLACEHOLDER
@@ -29,10 +41,8 @@ class SocketIoCodec:
                 message: tuple[str, dict[str, Any]] = "deviceStatus", events.device_status(event)
             case DeviceState():
                 message = "deviceState", events.device_state(event)
-            case AirAssessed():
-                message = "assessment", events.assessment(event, SENT_AT_PLACEHOLDER)
-            case AlarmChanged():
-                message = "alert", events.alert(event, SENT_AT_PLACEHOLDER)
+            case AirAssessed() | AlarmChanged() | AnomalyChanged() | PredictionMade() | ActionAdvised():
+                message = _found(event)
             case StandingAlarms():
                 message = "alerts", {"timestamp": SENT_AT_PLACEHOLDER, "data": event.records}
             case Gap():
@@ -44,6 +54,21 @@ class SocketIoCodec:
             case _:
                 return None
         return _EVENT + orjson.dumps(message)
+
+
+def _found(event: AirAssessed | AlarmChanged | AnomalyChanged | PredictionMade | ActionAdvised) -> tuple[str, dict[str, Any]]:
+    """Return the message of what the bridge found in readings."""
+    match event:
+        case AirAssessed():
+            return "assessment", events.told(event, SENT_AT_PLACEHOLDER)
+        case ActionAdvised():
+            return "action", events.told(event, SENT_AT_PLACEHOLDER)
+        case AlarmChanged():
+            return "alert", events.alert(event, SENT_AT_PLACEHOLDER)
+        case AnomalyChanged():
+            return "anomaly", events.anomaly(event, SENT_AT_PLACEHOLDER)
+        case PredictionMade():
+            return "prediction", events.prediction(event, SENT_AT_PLACEHOLDER)
 
 
 CODEC = SocketIoCodec()

@@ -69,10 +69,15 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
     compression = False
     upgrade_seconds = 10.0
     post_seconds = 10.0
+    sid_prefix = ""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as the base class
         super().__init__(*arguments, **options)
         self._async = {**driver._async, "websocket": WebSocket}  # noqa: SLF001
+
+    def generate_id(self) -> str:
+        """Return an id that begins with `sid_prefix`, which tells other workers whose session it is."""
+        return f"{self.sid_prefix}{super().generate_id()}"
 
     def create_queue(self, *_: Any, **__: Any) -> PollQueue:  # noqa: ANN401 - as the base class
         return PollQueue(self.ping_interval)
@@ -238,10 +243,13 @@ class WebSocket(driver.WebSocket):  # type: ignore[misc]  # python-engineio has 
             socket.queue.retire()
 
     def post(self, packet: Packet | None) -> None:
-        """Write a packet; close the connection after None or a CLOSE."""
+        """Write a packet; None or a CLOSE closes the connection.
+
+        As from Node's server, a CLOSE itself is not sent: python-socketio would not reconnect after it.
+        """
         if self.writer.transport.is_closing():
             return
-        if packet is not None:
+        if packet is not None and packet.packet_type != CLOSE:
             content = packet.encode()
             self.writer.send(text_frame(content.encode()) if isinstance(content, str) else binary_frame(content))
         if packet is None or packet.packet_type == CLOSE:

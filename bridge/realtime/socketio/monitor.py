@@ -17,6 +17,19 @@ async def end(socket: AsyncSocket) -> None:
     socket.queue.put_nowait(Packet(CLOSE))
 
 
+async def stop(socket: AsyncSocket) -> None:
+    """End a client's session because the bridge stops, once the client has read its queue: it shall reconnect.
+
+    python-socketio does not reconnect after a CLOSE, so a poll returns without one; the next poll finds no server or session.
+    """
+    if socket.upgraded:
+        await socket.close(reason=engineio.AsyncServer.reason.SERVER_DISCONNECT)
+    else:
+        await socket.close(wait=False, abort=True, reason=engineio.AsyncServer.reason.SERVER_DISCONNECT)
+        socket.queue.put_nowait(Packet(NOOP))
+        await socket.queue.join()
+
+
 def close_connection(socket: AsyncSocket | None, reason: str) -> None:
     """Close the connection of a session that has ended, where python-engineio would leave it open.
 

@@ -17,6 +17,7 @@ from bridge.core.errors import BridgeError
 from bridge.core.events import AuthExpiring, StandingAlarms
 from bridge.core.message import DeviceStatus
 from bridge.http.credentials import credentials_from_handshake, has_query_token
+from bridge.http.handover import HANDOVER
 from bridge.http.origins import may_connect, may_read
 from bridge.http.proxies import client_address_of
 from bridge.ports import AlarmPanel, CommandSender, DevicePresence
@@ -33,7 +34,7 @@ from bridge.realtime.socketio import monitor, packets
 from bridge.realtime.socketio.auth import AUDITED_AS, PERMISSIONS, PendingConnections
 from bridge.realtime.socketio.codec import CODEC, Json
 from bridge.realtime.socketio.direct import ClientManager, SocketServer
-from bridge.realtime.socketio.engineio import request_parameters
+from bridge.realtime.socketio.engineio import RequestError, request_parameters
 from bridge.realtime.socketio.libraries import check_libraries
 from bridge.realtime.socketio.packets import CONNECT, NAMESPACE, InvalidPacket, ParsedPacket
 from bridge.realtime.socketio.protocol import JoinedClient, SocketIoProtocol
@@ -107,6 +108,9 @@ class SocketIoServer:
             ping_timeout=settings.ping_timeout_seconds,
         )
         self._engine = self._server.eio
+        self._handover = app.get(HANDOVER)
+        if self._handover is not None:
+            self._engine.sid_prefix = self._handover.slot.sid_prefix
         self._engine.compression = settings.compression
         self._engine.upgrade_seconds = settings.handshake_seconds
         self._engine.post_seconds = http.post_seconds
@@ -131,6 +135,10 @@ class SocketIoServer:
             raise web.HTTPBadRequest(
                 text=f"Origin: {origin[:200]!a} may not connect; allowed origins are set in http.cors_origins"
             )
+        sid = request_parameters(request.query_string).get("sid", "")
+        worker = None if self._handover is None else self._handover.worker_of(sid)
+        if self._handover is not None and worker is not None and request.method != "OPTIONS":
+            return web.Response() if await self._handover.hand_over(request, worker) else RequestError.SID.response()
         response = web.Response(status=204) if request.method == "OPTIONS" else await self._respond(request)
         if not response.prepared:
             response.headers["Cache-Control"] = "no-store"
@@ -298,9 +306,9 @@ class SocketIoServer:
             await monitor.end(self._to_end.pop())
 
     async def close(self) -> None:
-        if self._engine.sockets:  # without any, disconnect() raises ValueError
-            with suppress(TimeoutError):  # disconnect() waits until every client has read its queue
-                await asyncio.wait_for(self._engine.disconnect(), _CLOSE_SECONDS)
+        stopping = [monitor.stop(socket) for socket in self._engine.sockets.values()]
+        with suppress(TimeoutError):  # clients that do not read their queues
+            await asyncio.wait_for(asyncio.gather(*stopping), _CLOSE_SECONDS)
         await self._server.shutdown()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from bridge.realtime.frames import POLICY_VIOLATION, close_frame
 from bridge.realtime.hub.encoding import EncodedBatch
@@ -86,7 +87,8 @@ class FrameWriter:
         self.transport.write(close_frame(code, reason))
         self._closed = True
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with suppress(OSError):  # the client has reset the connection, which the loop has not noticed yet
+                self.transport.write_eof()
             asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.transport.abort)
         else:  # TLS has no half-close
             self.close_transport()

@@ -17,6 +17,7 @@ from bridge.core.events import SystemEvent
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
 from bridge.realtime.hub import catch_up
+from bridge.realtime.hub import hub as hub_module
 from bridge.realtime.hub.hub import ConnectionClosed, Hub, SubscribeResult
 from bridge.realtime.hub.replay import PAGE_SIZE
 from bridge.realtime.hub.requests import DEVICES_LIMIT
@@ -378,6 +379,18 @@ async def test_cursor_ahead_of_all_records_replays_nothing() -> None:
     assert transport.cursors == [4]
 
 
+async def test_records_that_another_bridge_sent_are_not_repeated_by_one_that_was_behind_when_the_client_joined() -> None:
+    stage = Stage(stored=10)
+    session, transport = stage.join()
+    stage.publish(5)
+    result = await stage.subscribe(session, since=13)
+    assert transport.cursors == [14, 15]
+    assert result.replayed == 0
+    stage.pass_time(SETTLED_SECONDS)
+    stage.publish()
+    assert transport.cursors == [14, 15, 16]
+
+
 async def test_subscription_is_unchanged_if_the_store_is_unavailable() -> None:
     stage = Stage(stored=3)
     session, transport = stage.join_live()
@@ -409,7 +422,33 @@ async def test_records_replayed_before_the_store_failed_are_not_sent_again() -> 
     assert transport.cursors == list(range(1, PAGE_SIZE + 6))
 
 
-async def test_replay_raises_before_the_store_has_answered() -> None:
+async def test_client_that_resumes_while_the_bridge_starts_is_sent_what_it_missed() -> None:
+    store = GatedStore()
+    store.by_id |= {record.id: record for record in readings(*range(1, 8))}
+    hub = Hub(store, small(), monotonic=Clock())
+    session = hub.add_client(CODEC, transport := FakeTransport())
+    resuming = asyncio.create_task(hub.subscribe(session, None, None, 4, 10))
+    await run_ready_tasks()
+    assert not resuming.done()
+    hub.start(7)
+    hub.publish(readings(8))
+    await resuming
+    assert transport.cursors == [5, 6, 7, 8]
+
+
+async def test_client_that_leaves_while_the_bridge_starts_is_not_waited_for() -> None:
+    hub = Hub(GatedStore(), small(), monotonic=Clock())
+    session = hub.add_client(CODEC, FakeTransport())
+    resuming = asyncio.create_task(hub.subscribe(session, None, None, 4, 10))
+    await run_ready_tasks()
+    hub.remove_client(session)
+    hub.start(7)
+    with pytest.raises(ConnectionClosed):
+        await resuming
+
+
+async def test_replay_raises_if_the_store_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "START_SECONDS", 0.01)
     clock = Clock()
     hub = Hub(GatedStore(), small(), monotonic=clock)
     session = hub.add_client(CODEC, transport := FakeTransport())
@@ -734,6 +773,43 @@ async def test_kept_records_are_sent_when_a_client_changes_its_subscription() ->
     await stage.subscribe(session, "b", every=1000)
     stage.pass_time(2)
     assert transport.cursors == [1]
+
+
+# --- time ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_tick_has_no_work_for_live_clients_that_read() -> None:
+    stage = Stage()
+    assert not stage.hub.tick()
+    stage.join_live()
+    assert not stage.hub.tick()
+
+
+async def test_the_next_tick_comes_soon_while_a_client_joins_is_slow_or_has_records_coalesced() -> None:
+    stage = Stage()
+    stage.join()
+    assert stage.hub.tick()
+    stage.pass_time(SETTLED_SECONDS)
+    assert not stage.hub.tick()
+    session, transport = stage.join_live()
+    transport.waiting = 1_000_000
+    stage.publish()
+    assert stage.hub.tick()
+    stage.hub.remove_client(session)
+    assert not stage.hub.tick()
+    coalescing, _ = stage.join_live()
+    await stage.subscribe(coalescing, every=1000)
+    assert stage.hub.tick()
+
+
+async def test_a_client_that_joins_wakes_a_quiet_hub() -> None:
+    stage = Stage()
+    assert not stage.hub._has_work.is_set()
+    session, _ = stage.join()
+    assert stage.hub._has_work.is_set()
+    stage.clock.now += SETTLED_SECONDS
+    async with stage.hub.running():
+        await until(lambda: session.live)
 
 
 # --- the end -----------------------------------------------------------------------------------------------------------
