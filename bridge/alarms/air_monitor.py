@@ -7,6 +7,7 @@ each quarter of a second, whatever the load: with thousands of devices each wait
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -72,6 +73,7 @@ class AirMonitor:
         self._ratings: dict[str, tuple[tuple[str, str], ...]] = {}
         """What was last said of each device: the key and word of each complete assessment."""
         self._due: dict[str, None] = {}
+        self._has_due = asyncio.Event()
 
     def publish(self, events: Sequence[Event]) -> None:
         """Pass all events on; the devices of the readings are assessed later. Those that came late change nothing."""
@@ -80,6 +82,8 @@ class AirMonitor:
         for event in events:
             if type(event) is Reading and event.received_ms - event.timestamp_ms <= _LATE_MS:
                 due[event.device_id] = None
+        if due:
+            self._has_due.set()
 
     # --- assessments -------------------------------------------------------------------------------------------------------
 
@@ -131,6 +135,11 @@ class AirMonitor:
         loop = asyncio.get_running_loop()
         next_round = 0.0
         while True:
+            if not self._due:
+                self._has_due.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(next_round):
+                        await self._has_due.wait()
             await asyncio.sleep(TICK_SECONDS)
             if loop.time() >= next_round:  # values become too old, and hours end, without a reading
                 next_round = loop.time() + MINUTE_MS / 1000

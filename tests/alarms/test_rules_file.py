@@ -17,14 +17,17 @@ from bridge.alarms.defaults import DEFAULT_RULES, PROFILES
 from bridge.alarms.fold import AlarmFold
 from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.rules_file import load
+from bridge.alarms.rules_file.action_settings import ActionRule
 from bridge.alarms.rules_file.notify_settings import NotifySettings, QuietHours
 from bridge.alarms.rules_file.rule_tables import condition_keys, parse_days
 from bridge.alarms.scope import Hours, RuleScope
+from bridge.core.alarms.advice import AdviceKind
 from bridge.core.errors import RuleFileError
 from tests.servers import REPO
 
 SHIPPED = (REPO / "config" / "alarms.toml").read_text("utf-8")
 DEFAULTS = {rule.id: rule for rule in DEFAULT_RULES}
+ACTION = "[[action]]\nname = 'fan'\nadvice = ['ventilate']\ncommand = 'fan'\n"
 
 
 def rule(text: str, rule_id: str) -> Rule:
@@ -84,7 +87,52 @@ def test_the_shipped_file_is_valid_with_everything_in_it() -> None:
     assert {one.id for one in file.rules} == {*DEFAULTS, "freezer"}
     assert {one.name for one in file.notify} == {"family", "second line", "browsers"}
     assert file.watchdog is not None
+    assert [one.name for one in file.actions] == ["fan"]
+    assert file.outdoors == ("balcony-*",)
     AlarmFold(file.rules)
+
+
+# --- commands after advice -------------------------------------------------------------------------------------------------
+
+
+def test_an_action_is_a_command_with_its_limits() -> None:
+    file = load(
+        """
+        [[action]]
+        name = "fan"
+        advice = ["ventilate", "dehumidify"]
+        rooms = ["Classroom 3"]
+        hours = { days = "mon-fri", from = "07:00", to = "18:00", zone = "Europe/Berlin" }
+        device = "fan-3"
+        command = "speed"
+        value = 2
+        every = 3600
+        queue = true
+        expires = 300
+
+        [[action]]
+        name = "purifier"
+        advice = ["clean_air"]
+        command = "on"
+        enabled = false
+        """
+    )
+    hours = Hours(frozenset(range(5)), 420, 1080, "Europe/Berlin")
+    assert file.actions == (
+        ActionRule(
+            name="fan",
+            advice=frozenset({AdviceKind.VENTILATE, AdviceKind.DEHUMIDIFY}),
+            command="speed",
+            value=2,
+            device="fan-3",
+            scope=RuleScope(rooms=("Classroom 3",), hours=hours),
+            every_seconds=3600,
+            queue=True,
+            expires_seconds=300,
+        ),
+        ActionRule(name="purifier", advice=frozenset({AdviceKind.CLEAN_AIR}), command="on", enabled=False),
+    )
+    assert file.actions[1].every_seconds == 7200
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------------
@@ -329,8 +377,24 @@ def test_all_mistakes_are_reported_at_once_each_with_its_key() -> None:
         ("[[notify]]\nname = 'a'\npush = true", "notify[0]: push needs contact: must begin with mailto: or https://"),
         ("[[notify]]\nname = 'a'\nto = ['a://']\nwebhook = 'http://a'", "notify[0]: must have one way to be told"),
         ("[[notify]]\nto = ['a://b']", "notify[0].name: is missing"),
-        ("[[notify]]\nname='a'\nto=['a://b']\n" * 2, "notify[1].name: is 'a': another target has this name"),
-        ("[[notify]]\nname='a'\nto=['a://b']\n" * 51, "notify: has 51 targets: must have at most 50"),
+        ("[[notify]]\nname='a'\nto=['a://b']\n" * 2, "notify[1].name: is 'a': another one has this name"),
+        ("[[notify]]\nname='a'\nto=['a://b']\n" * 51, "notify: has 51 tables: must have at most 50"),
+        ("[action]\nname = 'a'", "action: must be tables in double brackets, as [[action]]"),
+        ("[[action]]\nname = 'a'\nadvice = ['ventilate']", "action[0].command: is missing"),
+        ("[[action]]\nname = 'a'\nadvice = ['leave']\ncommand = 'on'", "action[0].advice.0: is 'leave': must be 'ventilate', "),
+        (
+            "[[action]]\nname = 'a'\nadvice = []\ncommand = 'on'",
+            "action[0].advice: is empty: must have one or more of",
+        ),
+        (f"{ACTION}every = 599", "action[0].every: is 599: must be greater than or equal to 600"),
+        (f"{ACTION}device = '#'", "action[0].device: is '#': contains '#': must be 1 to 128"),
+        (f"{ACTION}value = [1]", "action[0].value: must be a text, a number, true or false"),
+        (f"{ACTION}value = nan", "action[0]: no command can be made of this: value"),
+        (f"{ACTION}expires = 0", "action[0].expires: is 0: must be greater than 0"),
+        (f"{ACTION}comand = 'x'", "action[0].comand: is not a key here; allowed: name, advice, devices"),
+        (ACTION * 2, "action[1].name: is 'fan': another one has this name"),
+        (ACTION * 101, "action: has 101 tables: must have at most 100"),
+        ("[advice]\noutdoor = ['a']", "advice.outdoor: is not a key here; allowed: outdoors"),
         ("watchdog = 'https://ping.example.org/secret'", "watchdog: must be a table"),
         ("notify = ['ntfy://me:secret@host']", "notify[0]: must be a table"),
         ("[[notify]]\nname='a'\nto=['a://b']\nquiet = 'night'", "notify[0].quiet: must be a table"),

@@ -1,4 +1,4 @@
-"""The rules file, `config/alarms.toml`: which rules apply, who is told of alarms, and the watchdog.
+"""The rules file, `config/alarms.toml`: which rules apply, who is told of alarms, the watchdog, and commands after advice.
 
 Up to a hundred mistakes are reported at once: each names its key, says what is wrong, and what is allowed. A value that may
 hold a secret, as a URL with a password, is never part of a text.
@@ -14,6 +14,8 @@ from pydantic import Field, StrictBool, StrictStr, ValidationError, field_valida
 
 from bridge.alarms.defaults import DEFAULT_RULES, PROFILES
 from bridge.alarms.rules import RULES_LIMIT, Priority, Rule, ordered
+from bridge.alarms.rules_file.action_settings import ActionRule
+from bridge.alarms.rules_file.action_tables import ACTIONS_LIMIT, ActionTable, AdviceTable
 from bridge.alarms.rules_file.notify_settings import NotifySettings, QuietHours, WatchdogSettings
 from bridge.alarms.rules_file.rule_tables import DayTimesTable, Mistake, Names, Number, RuleTable, Table, changed_rule, own_rule
 from bridge.alarms.scope import RuleScope
@@ -23,13 +25,14 @@ DEFAULT_PROFILE = "home"
 TARGETS_LIMIT = 50
 MISTAKES_LIMIT = 100
 _TEXT_LIMIT = 1_000_000
-_KEYS = ("profile", "rules", "notify", "watchdog")
+_KEYS = ("profile", "rules", "notify", "watchdog", "action", "advice")
 _SENT = (Priority.CRITICAL, Priority.HIGH, Priority.MEDIUM)
 _MODEL_KEYS = {"is_": "is", "start": "from", "end": "to"}
 _NEVER_QUOTED = {"to", "webhook", "url", "contact"}
 _DEFAULTS: Mapping[str, Rule] = {rule.id: rule for rule in DEFAULT_RULES}
 
 T = TypeVar("T", bound=Table)
+N = TypeVar("N", "NotifyTable", ActionTable)
 PriorityNames = Annotated[tuple[Priority, ...], Field(min_length=1, max_length=4)]
 FilePath = Annotated[StrictStr, Field(min_length=1, max_length=4096)]
 RepeatSeconds = Annotated[float, Field(ge=60, le=86_400)]
@@ -37,13 +40,18 @@ RepeatSeconds = Annotated[float, Field(ge=60, le=86_400)]
 
 @dataclass(frozen=True, slots=True)
 class AlarmsFile:
-    """`rules` are in force; `disabled` are those that the profile or the file turn off."""
+    """`rules` are in force; `disabled` are those that the profile or the file turn off.
+
+    `outdoors` are the ids or globs of the devices that measure the air outside.
+    """
 
     profile: str
     rules: tuple[Rule, ...]
     disabled: tuple[Rule, ...] = ()
     notify: tuple[NotifySettings, ...] = ()
     watchdog: WatchdogSettings | None = None
+    actions: tuple[ActionRule, ...] = ()
+    outdoors: tuple[str, ...] = ()
 
 
 class QuietTable(DayTimesTable):
@@ -161,12 +169,22 @@ def load(text: str) -> AlarmsFile:
     mistakes = [f"{key}: is not a key of the rules file; allowed: {', '.join(_KEYS)}" for key in unknown]
     profile = _profile(document, mistakes)
     rules, disabled = _rules(profile, document, mistakes)
-    notify = tuple(table.settings for table in _notify_tables(document, mistakes))
+    notify = tuple(table.settings for table in _named_tables(NotifyTable, document, "notify", TARGETS_LIMIT, mistakes))
+    actions = tuple(table.rule for table in _named_tables(ActionTable, document, "action", ACTIONS_LIMIT, mistakes))
+    advice = _read(AdviceTable, document["advice"], "advice", mistakes) if "advice" in document else None
     watchdog = _read(WatchdogTable, document["watchdog"], "watchdog", mistakes) if "watchdog" in document else None
     if mistakes:
         more = len(mistakes) - MISTAKES_LIMIT
         raise RuleFileError([*mistakes[:MISTAKES_LIMIT], *([f"and {more:,} more mistakes"] if more > 0 else [])])
-    return AlarmsFile(profile, rules, disabled, notify, None if watchdog is None else WatchdogSettings(watchdog.url))
+    return AlarmsFile(
+        profile,
+        rules,
+        disabled,
+        notify,
+        None if watchdog is None else WatchdogSettings(watchdog.url),
+        actions,
+        () if advice is None else advice.outdoors,
+    )
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -216,22 +234,23 @@ def _rules(profile: str, document: Mapping[str, Any], mistakes: list[str]) -> tu
     return in_force, tuple(rule for rule in rules.values() if rule.id not in enabled)
 
 
-def _notify_tables(document: Mapping[str, Any], mistakes: list[str]) -> Iterator[NotifyTable]:
-    bodies = document.get("notify", [])
+def _named_tables(model: type[N], document: Mapping[str, Any], key: str, limit: int, mistakes: list[str]) -> Iterator[N]:
+    """Yield the tables of a list; each must have a name of its own."""
+    bodies = document.get(key, [])
     if not isinstance(bodies, list):
-        mistakes.append("notify: must be tables in double brackets, as [[notify]]")
+        mistakes.append(f"{key}: must be tables in double brackets, as [[{key}]]")
         return
-    if len(bodies) > TARGETS_LIMIT:
-        mistakes.append(f"notify: has {len(bodies)} targets: must have at most {TARGETS_LIMIT}")
+    if len(bodies) > limit:
+        mistakes.append(f"{key}: has {len(bodies)} tables: must have at most {limit}")
         return
     names: set[str] = set()
     for number, body in enumerate(bodies):
-        path = f"notify[{number}]"
-        table = _read(NotifyTable, body, path, mistakes)
+        path = f"{key}[{number}]"
+        table = _read(model, body, path, mistakes)
         if table is None:
             continue
         if table.name in names:
-            mistakes.append(f"{path}.name: is {table.name!r}: another target has this name; each must have its own")
+            mistakes.append(f"{path}.name: is {table.name!r}: another one has this name; each must have its own")
         names.add(table.name)
         yield table
 

@@ -4,6 +4,9 @@ A publisher before the hub: readings pass on first. Transitions go to the journa
 Once a minute each device that has changed is saved, then the cursor up to which all have been. After a restart the readings
 behind that cursor are read from the store and folded again, with the inputs in between; they give the same transitions with
 the same ids. So it goes on as well if too much waits: the service pauses and reads on from the store.
+
+Of several bridges, the leader does this. The others fold the same readings and inputs to show the alarms, and store and publish
+nothing: see `follower.py`.
 """
 
 import asyncio
@@ -22,14 +25,15 @@ from bridge.alarms.fold import AlarmFold
 from bridge.alarms.record import AlarmRecord, AlarmState, Transition, TransitionKind, timed_identifier
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import DeviceFacts
+from bridge.alarms.service.follower import AskLeader, LeaderFollower
 from bridge.alarms.service.journal import AlarmJournal, alarm_of, changed
 from bridge.alarms.service.slices import EventSlices
 from bridge.core.errors import AlarmStateError, StoreUnavailable, TemporarilyUnavailable, UnknownAlarm
-from bridge.core.events import EntityEvent, Event
+from bridge.core.events import AlarmChanged, EntityEvent, Event
 from bridge.core.message import DeviceStatus
 from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
-from bridge.ports import AirRecord, AlarmInput, Publisher, Store
+from bridge.ports import AlarmInput, DeviceRecord, Publisher, Store
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +48,9 @@ REPLAY_LIMIT = 1_000_000
 WAITING_LIMIT = 50_000
 """Beyond this many events that wait for their turn the service pauses too."""
 
-_MARK = "alarms.mark"
+MARK = "alarms.mark"
+"""The key of the last checkpoint. A store without it is one in which no bridge has run."""
+
 _PAGE = 1000
 _BATCH = 50
 _FACTS_A_TICK = 500
@@ -84,6 +90,8 @@ class AlarmService:
         """`is_up` tells whether the component `store` or `broker` works; `clock` gives milliseconds since the epoch."""
         self.rules = tuple(rules)
         self.counts = ServiceCounters()
+        self.on_changes: Callable[[Sequence[AlarmChanged]], None] = lambda _changes: None
+        """Receives the changes that this bridge has stored, after they were published."""
         self.journal = AlarmJournal(store.alarms)
         self.journal.on_stored = self._publish
         self.fold = AlarmFold(self.rules, devices_limit=devices_limit, facts=facts)
@@ -110,8 +118,37 @@ class AlarmService:
         self._unsaved: dict[str, None] = {}
         self._to_check: deque[str] = deque()
         self._down: set[str] = set()
+        self._follower: LeaderFollower | None = None
+        """Set while another bridge leads."""
+        self._changing = asyncio.Lock()
+        """Held while stored readings are folded, or a checkpoint is read."""
         self._first_from_ms: int | None = None
         """At the first start: the readings since then are folded without rules, for their averages."""
+        self._loaded_ms: int | None = None
+        """When the checkpoint was read; None once a reading has been folded that was received later."""
+
+    def follow_leader(self, ask: AskLeader) -> None:
+        """From now on another bridge leads: show the alarms, and `ask` it to carry out actions."""
+        self._follower = LeaderFollower(self._store.alarms, ask)
+        self._is_following = False
+
+    async def lead(self) -> None:
+        """From now on this bridge leads: go on from the last checkpoint. Raises `StoreUnavailable`."""
+        async with self._changing:
+            follower, self._follower = self._follower, None
+            try:
+                await self._restart()
+            except StoreUnavailable:
+                self._follower = follower
+                raise
+
+    async def _restart(self) -> None:
+        """Begin again from the last checkpoint. `_changing` is held: nothing is folded meanwhile."""
+        self._is_following = self._is_reconciled = False
+        self._slices.drop()
+        self._unsaved, self._folded = {}, 0
+        self._device_inputs = {}
+        await self.load(self._newest)
 
     @property
     def is_catching_up(self) -> bool:
@@ -146,7 +183,7 @@ class AlarmService:
         kind = type(event)
         if kind is Reading:
             return event.seq > self._offset and self._step(event)  # type: ignore[union-attr, arg-type] # else read from the store
-        if kind is DeviceStatus:
+        if kind is DeviceStatus and self._follower is None:  # the leader's inputs have those of others
             before = self.journal.added
             return self._give(_status_input(event), self.fold.on_status(event)) > before  # type: ignore[arg-type]
         if kind is EntityEvent:
@@ -172,19 +209,24 @@ class AlarmService:
         return True
 
     def _record(self, transitions: Sequence[Transition], given: AlarmInput | None = None, *, is_replayed: bool = False) -> int:
+        if self._follower is not None:
+            self._follower.changes += len(transitions)
+            return self.journal.added
         for one in transitions:
             if one.record.device_id is not None:
                 self._unsaved[one.record.device_id] = None
         return self.journal.add(transitions, given, is_replayed=is_replayed)
 
     def _publish(self, transitions: Sequence[Transition]) -> None:
-        self.next.publish([changed(one) for one in transitions])
+        changes = [changed(one) for one in transitions]
+        self.next.publish(changes)
+        self.on_changes(changes)
 
     # --- other inputs ------------------------------------------------------------------------------------------------------
 
     def _give(self, body: dict[str, Any], transitions: list[Transition]) -> int:
         """Record an input that is no reading, for a replay, and what it has changed. Inputs without effect are dropped."""
-        if not transitions:
+        if not transitions or self._follower is not None:
             return self.journal.added
         self._number += 1
         given = AlarmInput(self._number, {**body, "after": self._offset})
@@ -222,6 +264,8 @@ class AlarmService:
         Raises `UnknownAlarm`, `AlarmStateError`, `StoreUnavailable`, or `TemporarilyUnavailable` while stored readings are
         folded.
         """
+        if self._follower is not None:
+            return await self._follower.ask(kind, alarm, by, comment, until_ms)
         if not self._is_following:
             raise TemporarilyUnavailable("alarms are being brought up to date: try again in a few seconds")
         action = OperatorAction(kind, alarm.device_id, alarm.rule, by, self._clock(), comment, until_ms)
@@ -260,7 +304,7 @@ class AlarmService:
     @property
     def changes(self) -> int:
         """A number that rises with each change of an alarm, except of its peak."""
-        return self.journal.added
+        return self.journal.added + (0 if self._follower is None else self._follower.changes)
 
     # --- questions ---------------------------------------------------------------------------------------------------------
 
@@ -288,13 +332,29 @@ class AlarmService:
                     await self._catch_up_again()
                 if self._is_following:
                     self.tick()
+                    await self._follow(self._follower)
                 await asyncio.sleep(TICK_SECONDS)
+
+    async def _follow(self, follower: "LeaderFollower | None") -> None:
+        """Apply the leader's inputs. Begin again from its last checkpoint if the alarms differ from the stored ones."""
+        if follower is None:
+            return
+        try:
+            for given in await follower.new_inputs(self._number):
+                self._number = given.number
+                self._apply(given)
+            if await follower.differs(self.fold.records()):
+                log.warning("alarms: not those of the bridge that leads: brought up to date")
+                async with self._changing:
+                    await self._restart()
+        except StoreUnavailable as error:
+            log.debug("alarms: inputs of the bridge that leads not read (%s): retrying", error)
 
     def tick(self) -> None:
         """Let time pass, and follow components and what the registry says of devices."""
         now_ms = self._clock()
         transitions: list[Transition] = []
-        for component in ("store", "broker"):
+        for component in ("store", "broker") if self._follower is None else ():
             is_up = self._is_up(component)
             if is_up is (component in self._down):
                 (self._down.discard if is_up else self._down.add)(component)
@@ -313,12 +373,16 @@ class AlarmService:
 
     async def load(self, newest: int) -> None:
         """Read the last checkpoint; `newest` is the cursor of the last stored reading. Raises `StoreUnavailable`."""
-        text = await self._store.get(_MARK)
+        text = await self._store.get(MARK)
         now_ms = self._clock()
         self._newest = self._offset = newest
+        self._loaded_ms = now_ms
+        if text is None and self._follower is not None:
+            self.fold = AlarmFold(self.rules, devices_limit=self._devices_limit, facts=self._facts)
+            return
         if text is None:
             self._first_from_ms = now_ms - _DEVICE_MS
-            await self._store.put(_MARK, self._mark())  # from here on each reading counts, whatever happens
+            await self._store.put(MARK, self._mark())  # from here on each reading counts, whatever happens
             self.fold, self._offset = AlarmFold((), devices_limit=self._devices_limit, facts=self._facts), 0
             return
         mark = orjson.loads(text)
@@ -339,7 +403,8 @@ class AlarmService:
 
     async def _catch_up_again(self) -> None:
         try:
-            await self.catch_up()
+            async with self._changing:
+                await self.catch_up()
         except StoreUnavailable as error:
             log.warning("alarms: not up to date: store unavailable: %s", error)
 
@@ -356,7 +421,7 @@ class AlarmService:
         if self._first_from_ms is not None:
             self._first_from_ms = None
             self.fold.use_rules(self.rules, self._clock())
-        if not self._is_reconciled:
+        if not self._is_reconciled and self._follower is None:
             await self._reconcile()
             self._is_reconciled = True
             if not await self._fold_stored():
@@ -371,7 +436,9 @@ class AlarmService:
         while self._offset < self._newest:
             if self.journal.is_full:
                 return False
-            page = await self._store.readings(ReadingsQuery(since=self._offset, from_ms=self._first_from_ms, limit=_PAGE))
+            page = await self._store.readings(
+                ReadingsQuery(since=self._offset, until=self._newest, from_ms=self._first_from_ms, limit=_PAGE)
+            )
             for reading in page:
                 self._replay(reading)
             if not page:  # deleted meanwhile
@@ -385,6 +452,9 @@ class AlarmService:
     def _replay(self, reading: Reading) -> None:
         while self._inputs and self._inputs[0].body["after"] < reading.seq:
             self._apply(self._inputs.popleft())
+        if self._loaded_ms is not None and reading.received_ms >= self._loaded_ms:
+            self.fold.resume(self._loaded_ms)  # or the time until then would count as silence of all devices
+            self._loaded_ms = None
         if self.fold.seq(reading.device_id) < reading.seq:
             self._step(reading, is_replayed=True)
         self._offset = reading.seq
@@ -416,7 +486,7 @@ class AlarmService:
 
     async def save(self) -> None:
         """Write a checkpoint. What the store does not take is saved with the next one."""
-        if not self._is_following:
+        if not self._is_following or self._follower is not None:
             return
         logged, unsaved = list(self._logged), self._unsaved
         self._unsaved, self._folded = {}, 0
@@ -424,7 +494,7 @@ class AlarmService:
         try:
             await self._save_devices(unsaved)
             await self.journal.written(self.journal.added)
-            await self._store.put(_MARK, mark)
+            await self._store.put(MARK, mark)
             await self._store.alarms.drop_inputs(logged)
         except StoreUnavailable:
             self._unsaved |= unsaved
@@ -453,9 +523,9 @@ class AlarmService:
                     await self._store.air.remove(device_id)
                 del unsaved[device_id]
 
-    def _saved(self, device_id: str) -> AirRecord:
+    def _saved(self, device_id: str) -> DeviceRecord:
         body = {"fold": self.fold.device_body(device_id), "input": self._device_inputs.get(device_id, 0)}
-        return AirRecord(device_id, self.fold.seq(device_id), body)
+        return DeviceRecord(device_id, self.fold.seq(device_id), body)
 
     async def close(self) -> None:
         """Write a last checkpoint, if the journal is empty within a few seconds."""

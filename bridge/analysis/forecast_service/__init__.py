@@ -1,0 +1,400 @@
+"""The forecasts of a running bridge: each hour learned once, from the stored history, and each prediction told once.
+
+A round follows each hour. It reads the state of every device with a newer reading, feeds the hourly means since the hour up to
+which the state goes, writes the prediction, then the state, and only then publishes. So a round that was killed is repeated
+from the stored state and gives the same state; a prediction that is stored is not published again. Nothing of the models stays
+in memory between rounds: 2,000 devices of seven fields would take 440 MB. A round of these takes 20 s of CPU, mostly for
+reading and writing the states, spread over more than a minute.
+
+Of several bridges, the leader does this. Every bridge answers from the store.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
+from typing import Protocol
+
+import orjson
+
+from bridge.analysis.forecast.calendar import HOUR_MS
+from bridge.analysis.forecast.device import DeviceForecasts
+from bridge.analysis.forecast_service.hourly_means import BUCKETS_AT_ONCE, HourlyMeans
+from bridge.analysis.forecast_service.predictions import (
+    INTERVAL_HOURS,
+    Body,
+    DevicePredictions,
+    Interval,
+    IntervalLog,
+    Limits,
+    bodies_of,
+    is_current,
+    made_ms_of,
+)
+from bridge.core.devices.device import Device
+from bridge.core.errors import ForecastStateError, StoreError
+from bridge.core.events import PredictionMade
+from bridge.ports import DeviceRecord, Publisher, Store
+
+log = logging.getLogger(__name__)
+
+SETTLE_MS = 5 * 60_000
+"""An hour is fed this long after its end: late readings have arrived by then, and rollups close their hours at the same age."""
+
+HISTORY_HOURS = 90 * 24
+"""How far back a device without a state learns. The gate looks at 30 days; the profile of working days takes three months."""
+
+TICK_SECONDS = 5.0
+RETRY_SECONDS = 10.0
+_DEVICES_AT_ONCE = 8
+"""Devices that are read together: a megabyte."""
+
+_STATES_AT_ONCE = 2
+"""States that are written in one transaction: each takes 0.7 ms of the loop to encode."""
+
+_LOAD_AT_ONCE = 50
+_SLICE_SECONDS = 0.001
+"""A slice ends after the step that goes beyond; the longest, reading the state of a device, takes 1.5 ms."""
+
+_PAUSE_SECONDS = 0.002
+"""After each slice the loop has as much time for everything else."""
+
+_AHEAD_HOURS = 24
+"""A state so far ahead of the clock was made under a clock that was wrong: the device learns anew."""
+
+
+class ForecastDevices(Protocol):
+    """The registry."""
+
+    def __contains__(self, device_id: object) -> bool: ...
+
+    def get(self, device_id: str) -> Device:
+        """Return a device."""
+
+    def all(self) -> Iterable[Device]:
+        """Iterate over the devices."""
+
+
+@dataclass(slots=True)
+class ForecastCounters:
+    """Since the start: rounds that failed, states that could not be read, predictions that were published."""
+
+    failures: int = 0
+    damaged: int = 0
+    published: int = 0
+
+
+@dataclass(slots=True)
+class _Learner:
+    """A device in a round. `room` are its site and room. `actual` are the means of the first hour of its last predictions."""
+
+    id: str
+    room: list[str | None]
+    device: DeviceForecasts
+    predictions: DevicePredictions
+    is_changed: bool = False
+    actual: Mapping[str, float] = field(default_factory=dict)
+
+
+class _Slices:
+    """Lets the loop run between slices of work."""
+
+    def __init__(self) -> None:
+        self._end = time.perf_counter() + _SLICE_SECONDS
+
+    async def pause_if_over(self) -> None:
+        """Pause if the slice is over. Call it after each step that takes less than a millisecond."""
+        if time.perf_counter() >= self._end:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            self.begin()
+
+    def begin(self) -> None:
+        """Begin a slice after an await of something else."""
+        self._end = time.perf_counter() + _SLICE_SECONDS
+
+
+class ForecastService:
+    publisher: Publisher
+    """Receives `PredictionMade`."""
+
+    def __init__(
+        self,
+        store: Store,
+        devices: ForecastDevices,
+        *,
+        limits: Limits,
+        zone: Callable[[str], tzinfo] = lambda _device_id: UTC,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """`limits` are those whose probabilities are told, `zone` gives the time zone of a device; `clock` gives milliseconds
+        since the epoch.
+        """
+        self._store = store
+        self._devices = devices
+        self._limits = limits
+        self._zone = zone
+        self._clock = clock
+        self._means = HourlyMeans(store)
+        self._hours: dict[str, int] = {}
+        """The last hour that the state of each device has learned; states that were not read in this run are missing."""
+        self._intervals: dict[str, IntervalLog] = {}
+        self._standing: dict[str, bytes] = {}
+        self._removed: dict[str, None] = {}
+        self._untold: dict[str, list[PredictionMade]] = {}
+        """Of devices whose predictions were written, or nearly: to be published once the state is written too."""
+        self._wake_up = asyncio.Event()
+        self._done_until = -1
+        self._last_error = ""
+        self.listeners: list[Callable[[PredictionMade], object]] = []
+        """Called with each prediction that is published, after it."""
+        self.counts = ForecastCounters()
+        self.round_seconds = 0.0
+        """How long the last round took."""
+
+    def __len__(self) -> int:
+        """Return the number of devices that have forecasts."""
+        return len(self._standing)
+
+    # --- answers -----------------------------------------------------------------------------------------------------------
+
+    def interval(self, device_id: str, name: str, hour_start_ms: int) -> Interval | None:
+        """Return the 99.5 % interval that was forecast for the mean of an hour of the last three days, also after a restart.
+
+        None where there was no forecast, or its model was not shown.
+        """
+        intervals = self._intervals.get(device_id)
+        return None if intervals is None else intervals.get(name, hour_start_ms // HOUR_MS)
+
+    def standing(self) -> Iterator[Body]:
+        """Iterate over the last predictions of all devices that have values and an hour to come."""
+        now_ms = self._clock()
+        for text in self._standing.values():
+            yield from (body for body in orjson.loads(text) if body["values"] and is_current(body, now_ms))
+
+    # --- lifetime ----------------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read the last predictions. Raises `StoreUnavailable`."""
+        self._hours, self._intervals, self._standing, self._untold = {}, {}, {}, {}
+        self._done_until = -1
+        slices = _Slices()
+        for some in _batches((one.id for one in self._devices.all()), _LOAD_AT_ONCE):
+            for record in await self._store.predictions.get(some):
+                self._set_last(record.device_id, self._read_predictions(record))
+                await slices.pause_if_over()
+
+    def on_removed(self, device_id: str) -> None:
+        """Forget a device that was removed from the registry."""
+        self._removed[device_id] = None
+        self._wake_up.set()
+
+    async def run(self) -> None:
+        """Learn each hour until cancelled."""
+        while True:
+            is_done = await self._step()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS if is_done else RETRY_SECONDS):
+                    await self._wake_up.wait()
+            self._wake_up.clear()
+
+    async def _step(self) -> bool:
+        """Do what is due; return whether the store was available."""
+        try:
+            await self._delete_removed()
+            if self._until() > self._done_until:
+                await self.round()
+        except StoreError as error:
+            self.counts.failures += 1
+            if str(error) != self._last_error:
+                log.warning("forecasts: the last hours not learned (%s): retrying every %g s", error, RETRY_SECONDS)
+            self._last_error = str(error)
+            return False
+        self._last_error = ""
+        return True
+
+    async def _delete_removed(self) -> None:
+        """Delete what is stored of removed devices. A device with readings that is registered again learns from these."""
+        while self._removed:
+            device_id = next(iter(self._removed))
+            for of in (self._hours, self._intervals, self._standing, self._untold):
+                of.pop(device_id, None)
+            await self._store.predictions.remove(device_id)
+            await self._store.forecast_states.remove(device_id)
+            self._removed.pop(device_id, None)
+
+    # --- rounds ------------------------------------------------------------------------------------------------------------
+
+    def _until(self) -> int:
+        """Return the first hour that is not over, or not long enough."""
+        return (self._clock() - SETTLE_MS) // HOUR_MS
+
+    async def round(self) -> None:
+        """Learn every hour that is over. Raises `StoreUnavailable`; what was done until then stays done."""
+        began, until = time.monotonic(), self._until()
+        for some in _batches((one.id for one in self._devices.all() if self._is_due(one, until)), _DEVICES_AT_ONCE):
+            await self._delete_removed()
+            await self._advance(some, until)
+        self._done_until = until
+        self.round_seconds = time.monotonic() - began
+
+    def _is_due(self, device: Device, until: int) -> bool:
+        """Whether a device has a reading after the hours that it has learned, or these are not known yet."""
+        last, hour = device.last_reading, self._hours.get(device.id)
+        if last is None or hour is None:
+            return last is not None
+        first = max(hour + 1, until - HISTORY_HOURS)
+        return first < until and last.timestamp_ms >= first * HOUR_MS
+
+    async def _advance(self, device_ids: Sequence[str], until: int) -> None:
+        """Bring some devices up to date: read, feed, write, publish."""
+        states = {one.device_id: one for one in await self._store.forecast_states.get(device_ids)}
+        predicted = {one.device_id: one for one in await self._store.predictions.get(device_ids)}
+        slices = _Slices()
+        learners = []
+        for device_id in device_ids:
+            if device_id in self._devices:  # and was not removed meanwhile
+                learners.append(self._learner(device_id, states.get(device_id), predicted.get(device_id), until))
+            await slices.pause_if_over()
+        await self._feed(learners, until, slices)
+        changed = [one for one in learners if one.is_changed or one.id in self._untold]
+        await self._write([one for one in changed if one.id not in self._removed], slices)
+        for one in learners:
+            if one.id not in self._removed:
+                self._hours[one.id] = one.device.hour
+
+    def _learner(self, device_id: str, state: DeviceRecord | None, predicted: DeviceRecord | None, until: int) -> _Learner:
+        """Return a device with its stored state, or a new one. A device that was moved to another room learns anew."""
+        registered = self._devices.get(device_id)
+        zone, room = self._zone(device_id), [registered.site, registered.room]
+        predictions = DevicePredictions() if predicted is None else self._read_predictions(predicted)
+        device, is_changed = DeviceForecasts(zone), False
+        if state is not None:
+            try:
+                device = DeviceForecasts.from_json(str(state.body.get("state")), zone)
+            except ForecastStateError as error:
+                self.counts.damaged += 1
+                log.warning("forecasts: %s: %r learns from its history again", error, device_id)
+            if device.hour > until + _AHEAD_HOURS:
+                device, predictions = DeviceForecasts(zone), DevicePredictions()
+            before = state.body.get("room")
+            if registered.room is None and isinstance(before, list):
+                room = before
+            elif _is_move(before, room):
+                device.restart()
+            is_changed = before != room or predictions.hour < device.hour  # damaged ones are made again
+        return _Learner(device_id, room, device, predictions, is_changed)
+
+    def _read_predictions(self, record: DeviceRecord) -> DevicePredictions:
+        try:
+            return DevicePredictions.from_record(record)
+        except ForecastStateError as error:
+            self.counts.damaged += 1
+            log.warning("forecasts: %s: intervals of %r begin again", error, record.device_id)
+            return DevicePredictions.from_record(replace(record, body=record.body | {"intervals": {}}))
+
+    async def _feed(self, learners: Sequence[_Learner], until: int, slices: _Slices) -> None:
+        """Feed the hours since each state. Devices that are due for few hours are read together."""
+        first = {one.id: max(one.device.hour + 1, until - HISTORY_HOURS) for one in learners}
+        few = BUCKETS_AT_ONCE // _DEVICES_AT_ONCE
+        together = [one for one in learners if 0 < until - first[one.id] <= few]
+        if together:
+            await self._feed_page(together, min(first[one.id] for one in together), until, until, slices)
+        for one in learners:
+            if until - first[one.id] > few:
+                start = max(first[one.id], await self._means.first_hour(one.id) or until)
+                for at in range(start, until, BUCKETS_AT_ONCE):
+                    await self._feed_page([one], at, min(at + BUCKETS_AT_ONCE, until), until, slices)
+
+    async def _feed_page(self, learners: Sequence[_Learner], first: int, end: int, until: int, slices: _Slices) -> None:
+        found = await self._means.between([one.id for one in learners], first, end)
+        slices.begin()
+        for one in learners:
+            for hour, means in found.get(one.id, ()):
+                if one.device.feed(hour, means):
+                    one.is_changed = True
+                    if hour == one.predictions.hour + 1:
+                        one.actual = means
+                    if until - INTERVAL_HOURS <= hour > one.predictions.hour:  # earlier ones are stored
+                        one.predictions.intervals.add(hour + 1, one.device.outer_intervals())
+                await slices.pause_if_over()
+
+    # --- what is written and told ------------------------------------------------------------------------------------------
+
+    async def _write(self, learners: Sequence[_Learner], slices: _Slices) -> None:
+        """Write new predictions, then states; then publish."""
+        predictions = []
+        for one in learners:
+            if one.device.hour > one.predictions.hour:
+                self._untold[one.id] = self._predict(one)
+                predictions.append(one.predictions.record(one.id))
+                await slices.pause_if_over()
+        await self._store.predictions.save(predictions)
+        for at in range(0, len(learners), _STATES_AT_ONCE):
+            some = learners[at : at + _STATES_AT_ONCE]
+            states = [DeviceRecord(one.id, one.device.hour, _state_body(one)) for one in some]
+            await asyncio.sleep(_PAUSE_SECONDS)
+            await self._store.forecast_states.save(states)
+            slices.begin()
+            await self._tell(some, slices)
+
+    async def _tell(self, learners: Sequence[_Learner], slices: _Slices) -> None:
+        """Publish what is stored now."""
+        for one in learners:
+            events = self._untold.pop(one.id, None)
+            if events is not None and one.id not in self._removed:
+                self._set_last(one.id, one.predictions)
+                self._publish(events)
+                await slices.pause_if_over()
+
+    def _predict(self, learner: _Learner) -> list[PredictionMade]:
+        """Make the predictions after the last hour, in place of those before; return the events of both."""
+        before, now_ms = learner.predictions.has_values, self._clock()
+        events = [_updated(body, learner, now_ms) for name, body in before.items() if name in learner.actual]
+        bodies = bodies_of(learner.id, learner.device, self._limits)
+        for body in bodies:
+            if body["values"] and is_current(body, now_ms):
+                events.append(PredictionMade(learner.id, made_ms_of(body), body))
+            elif body["field"] in before and not body["values"]:
+                events.append(PredictionMade(learner.id, made_ms_of(body), body, "retired"))
+        learner.predictions.hour, learner.predictions.bodies = learner.device.hour, bodies
+        return events
+
+    def _set_last(self, device_id: str, predictions: DevicePredictions) -> None:
+        self._intervals[device_id] = predictions.intervals
+        self._standing[device_id] = predictions.to_bytes()
+
+    def _publish(self, events: Sequence[PredictionMade]) -> None:
+        self.counts.published += len(events)
+        self.publisher.publish(events)
+        for event in events:
+            for listener in self.listeners:
+                listener(event)
+
+
+def _updated(body: Body, learner: _Learner, now_ms: int) -> PredictionMade:
+    """Return the event of a prediction whose first hour is over."""
+    actual, first = round(learner.actual[body["field"]], 3), body["values"][0]
+    is_within = first["low"] <= actual <= first["high"]
+    return PredictionMade(learner.id, now_ms, {**body, "actual": actual, "within": is_within}, "updated")
+
+
+def _state_body(learner: _Learner) -> Body:
+    return {"room": learner.room, "state": learner.device.to_json()}
+
+
+def _is_move(before: object, after: object) -> bool:
+    """Whether a device has another room now, or one of the same name at another site. Naming a room is no move."""
+    if not isinstance(before, list) or not isinstance(after, list) or len(before) != 2:
+        return False
+    (site, room), (new_site, new_room) = before, after
+    is_other_site = None not in (site, new_site) and site != new_site
+    return room is not None and (room != new_room or is_other_site)
+
+
+def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Return the items in lists of at most `size`. They are read at once, as their source may change meanwhile."""
+    whole = list(items)
+    return (whole[at : at + size] for at in range(0, len(whole), size))
