@@ -1,5 +1,6 @@
 """Setup of the first admin: with the password in the settings, or through a link that is printed once and works once."""
 
+import json
 import secrets
 from collections.abc import Callable
 
@@ -8,20 +9,24 @@ from bridge.core.access.accounts import User
 from bridge.core.access.permissions import Role
 from bridge.core.access.secrets import matches_hash, sha256_hex
 from bridge.core.errors import AccountExists, Unauthorized
+from bridge.ports import KeyValueStore
 from bridge.settings import AccessSettings
 
 SETUP_SECONDS = 3600.0
+_KEY = "access/first_admin"
 
 
 class FirstAdminSetup:
-    def __init__(self, settings: AccessSettings, users: Users, clock: Callable[[], float]) -> None:
-        """Set `on_link` to receive the secret at the end of the setup link. It is not stored anywhere else."""
+    def __init__(self, settings: AccessSettings, users: Users, memory: KeyValueStore, clock: Callable[[], float]) -> None:
+        """Set `on_link` to receive the secret at the end of the setup link; `memory` has its hash, for other bridges."""
+        self._memory = memory
         self._settings = settings
         self._users = users
         self._clock = clock
-        self._secret: str | None = None
-        self._until = 0.0
+        self._is_given = False
         self.on_link: Callable[[str], None] = lambda _: None
+        self.may_give_link: Callable[[], bool] = lambda: True
+        """Of several bridges one gives a link."""
 
     async def prepare(self) -> None:
         """Create the admin or the setup link, if there is no user. Raises `StoreUnavailable`."""
@@ -33,22 +38,32 @@ class FirstAdminSetup:
                 await self._users.add(self._settings.admin_name, password.get_secret_value(), Role.ADMIN)
             except AccountExists:  # by another bridge on this store
                 return
-        elif self._secret is None:
+        elif not self._is_given and self.may_give_link():
             secret = secrets.token_urlsafe(32)
-            self._secret, self._until = sha256_hex(secret.encode()), self._clock() + SETUP_SECONDS
+            await self._put(sha256_hex(secret.encode()), self._clock() + SETUP_SECONDS)
+            self._is_given = True
             self.on_link(secret)
 
     async def finish(self, secret: str, password: str) -> User:
         """Create the admin. Raises `Unauthorized` for an invalid or expired link, `AccountError` for an unsuitable password."""
         refused = Unauthorized("invalid", "this link was used, or is older than an hour: restart the bridge for a new one")
-        if self._secret is None or not matches_hash(secret.encode("utf-8", "replace"), self._secret):
+        digest, until = await self._get()
+        if not digest or not matches_hash(secret.encode("utf-8", "replace"), digest):
             raise refused
-        if self._clock() >= self._until or await self._users.all():
-            self._secret = None
+        if self._clock() >= until or await self._users.all():
+            await self._put("", 0.0)
             raise refused
         try:
             user = await self._users.add(self._settings.admin_name, password, Role.ADMIN)
         except AccountExists:
             raise refused from None
-        self._secret = None
+        await self._put("", 0.0)
         return user
+
+    async def _put(self, digest: str, until: float) -> None:
+        await self._memory.put(_KEY, json.dumps([digest, until]))
+
+    async def _get(self) -> tuple[str, float]:
+        """Return the hash of the link's secret and when it expires; an empty hash if there is no link."""
+        digest, until = json.loads(await self._memory.get(_KEY) or '["", 0]')
+        return str(digest), float(until)

@@ -94,7 +94,7 @@ class AuthService:
         self._device_secrets = DeviceSecrets(devices, self.lockout, clock, any_device=any_device)
         self.users = Users(store.users, self._sessions, Passwords(), clock)
         self.keys = ApiKeys(store.keys, self._revocations, clock)
-        self.first_admin = FirstAdminSetup(settings, self.users, clock)
+        self.first_admin = FirstAdminSetup(settings, self.users, store, clock)
         self.audit = AuditTrail(store.audit, enabled=settings.required, clock=clock)
         self._revocations.on_revoked = self._on_revoked
         self.counts: dict[str, int] = {}

@@ -1,19 +1,25 @@
 """The HTTP API: one file per subject, put together by `build_api`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
 from bridge.access.service import AuthService
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.alarms.desk import AlarmDesk
+from bridge.analysis.advice.desk import AdviceDesk
+from bridge.analysis.anomaly_desk import AnomalyDesk
 from bridge.api import pages
 from bridge.api.accounts import AccountsApi
 from bridge.api.alarms.notifications import NotificationsApi
 from bridge.api.alarms.push import PushApi
 from bridge.api.alarms.routes import AlarmsApi
+from bridge.api.analysis.actions import ActionsApi
+from bridge.api.analysis.anomalies import AnomaliesApi
+from bridge.api.analysis.predictions import PredictionsApi
 from bridge.api.assessments import AssessmentsApi
 from bridge.api.auth import AuthApi
 from bridge.api.commands.forms import DeviceFormsApi
@@ -30,7 +36,7 @@ from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
 from bridge.api.login.cookies import SessionCookies
 from bridge.api.login.pages import LoginPages
-from bridge.api.metrics import Counter, MetricsApi
+from bridge.api.metrics import Counter, Distribution, MetricsApi
 from bridge.api.middleware import auth, connections, csrf, headers, problems
 from bridge.api.middleware.cors import CORS, Cors
 from bridge.api.openapi.document import OpenApi
@@ -64,7 +70,10 @@ BODY_LIMIT_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """Services of the routes. `retry` decodes rejected messages; `counters` are exported beside those of hub and ledger."""
+    """Services of the routes. `retry` decodes rejected messages; `counters` are exported beside those of hub and ledger.
+
+    `cluster` gives the state of the cluster, None for a bridge that is alone.
+    """
 
     store: Store
     corrections: Corrections
@@ -78,8 +87,10 @@ class ApiServices:
     locations: Locations
     air: AirMonitor
     alarms: AlarmDesk
+    advice: AdviceDesk
     notifier: Notifier
     rules: RulesFileReader
+    anomalies: AnomalyDesk
     readings: HttpSource
     events: EventsApi
     websockets: WebSocketsApi
@@ -90,7 +101,9 @@ class ApiServices:
     announcements: Announcements
     survey: TopicSurvey
     retry: Retry
-    counters: Sequence[Counter]
+    published_until: Callable[[], int | None]
+    cluster: Callable[[], Mapping[str, Any] | None]
+    counters: Sequence[Counter | Distribution]
 
 
 def build_api(app: web.Application, settings: Settings, services: ApiServices) -> None:
@@ -105,12 +118,15 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AuthApi(access, http, cookies, login_seconds),
         LoginPages(access, http, cookies, login_seconds),
         AccountsApi(access, services.registry, store.audit, http),
-        ReadingsApi(store, authorizer),
+        ReadingsApi(store, authorizer, services.published_until),
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
         LatestMeasurementsApi(store, authorizer, services.measurements),
         AssessmentsApi(services.air, authorizer),
+        PredictionsApi(store, services.registry, authorizer),
         AlarmsApi(services.alarms, services.rules, authorizer, http),
+        ActionsApi(services.advice, authorizer, http),
         NotificationsApi(services.notifier, services.rules, access.audit, http),
+        AnomaliesApi(services.anomalies, authorizer, http),
         PushApi(store, services.notifier),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
         RejectedApi(store, services.retry),
@@ -120,7 +136,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         LocationsApi(services.locations, authorizer, access.audit, http),
         SubscriptionsApi(services.subscriptions, services.mqtt, access.audit, http),
         DiscoveryApi(services.survey, services.announcements, access.audit, http),
-        StatusApi(services.hub, services.ledger),
+        StatusApi(services.hub, services.ledger, services.cluster),
         HealthApi(services.health),
         MetricsApi(services.hub, services.ledger, services.health, services.counters),
         OpenApi(),

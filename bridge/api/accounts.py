@@ -13,12 +13,11 @@ from bridge.api.describe import describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import AuditPage, KeyCreated, KeysPage, MadeKeysResponse, UserResponse, UsersPage
-from bridge.core.access.accounts import ApiKey, User, scope_to_document, scope_with
+from bridge.core.access.accounts import scope_with
 from bridge.core.access.audit import EVENTS_LIMIT, AuditQuery
-from bridge.core.access.channels import CHANNELS, channels_of, channels_to_document
+from bridge.core.access.channels import CHANNELS, channels_of
 from bridge.core.access.permissions import Permission, ResourceScope, Role
 from bridge.core.errors import AccountError, Forbidden
-from bridge.core.timestamp import iso
 from bridge.devices.registry import Registry
 from bridge.http.proxies import client_address_of
 from bridge.ports import AuditStore
@@ -135,7 +134,7 @@ class AccountsApi:
     @_describes("List users", answers={200: UsersPage}, problems=(403, 503))
     async def _users(self, _: web.Request) -> web.Response:
         self._check_required()
-        return json_response({"users": [_user(user) for user in await self._access.users.all()]})
+        return json_response({"users": [user.public() for user in await self._access.users.all()]})
 
     @_describes("Add a user", body=NewUser, answers={201: UserResponse}, problems=(409, 413, 422, 503))
     async def _add_user(self, request: web.Request) -> web.Response:
@@ -144,7 +143,7 @@ class AccountsApi:
         scope, channels = new.new_scope(None), channels_of(new.channels)
         user = await self._access.users.add(new.name, new.password, new.role, scope, channels)
         self._record(request, "user added", user.id, role=user.role)
-        return json_response(_user(user), status=201)
+        return json_response(user.public(), status=201)
 
     @_describes(
         "Change a user's password, role or scope; their sessions end. Administering keys end if their maker loses that right",
@@ -162,7 +161,7 @@ class AccountsApi:
         user, keys = await self._access.change_user(name, changes, keep_keys=keep_keys)
         self._record(request, "user changed", user.id, what=" ".join(sorted(changes)), role=user.role)
         self._record_ended(request, keys, user.id)
-        return json_response(_user(user) | (_made_keys(keys) if keys != MadeKeys() else {}))
+        return json_response(user.public() | (_made_keys(keys) if keys != MadeKeys() else {}))
 
     @_describes(
         "Remove a user; their sessions end. 200 with the keys they made, if any: those that may administer end too",
@@ -182,7 +181,7 @@ class AccountsApi:
     @_describes("List API keys", answers={200: KeysPage}, problems=(403, 503))
     async def _keys(self, _: web.Request) -> web.Response:
         self._check_required()
-        return json_response({"keys": [_key(key) for key in await self._access.keys.all()]})
+        return json_response({"keys": [key.public() for key in await self._access.keys.all()]})
 
     @_describes(
         "Create an API key of a program or a device; the key is returned only once",
@@ -206,7 +205,7 @@ class AccountsApi:
         if new.device:
             self._registry.expect((key.name,))
         self._record(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.permissions)))
-        response = json_response(_key(key) | {"key": text}, status=201)
+        response = json_response(key.public() | {"key": text}, status=201)
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -241,29 +240,5 @@ class AccountsApi:
         )
 
 
-def _user(user: User) -> dict[str, Any]:
-    return {
-        "name": user.id,
-        "role": user.role,
-        "scope": scope_to_document(user.scope),
-        "channels": channels_to_document(user.channels),
-        "createdAt": iso(user.created_ms),
-    }
-
-
 def _made_keys(keys: MadeKeys) -> dict[str, Any]:
-    return {"keysEnded": list(map(_key, keys.ended)), "keysKept": list(map(_key, keys.remaining))}
-
-
-def _key(key: ApiKey) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "kind": key.kind,
-        "rights": sorted(key.permissions),
-        "scope": scope_to_document(key.scope),
-        "channels": channels_to_document(key.channels),
-        "createdAt": iso(key.created_ms),
-        "expires": None if key.expires_ms is None else iso(key.expires_ms),
-        "by": key.by,
-    }
+    return {"keysEnded": [key.public() for key in keys.ended], "keysKept": [key.public() for key in keys.remaining]}

@@ -1,13 +1,30 @@
 """Liveness and readiness."""
 
+from typing import Annotated
+
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.api.describe import Auth, describes
 from bridge.api.middleware.auth import identity_of
-from bridge.api.middleware.problems import json_response
+from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import LivenessResponse, ReadinessResponse
 from bridge.core.access.permissions import Permission
 from bridge.core.health import Health
+
+
+class ReadinessParameters(BaseModel):
+    """The query of `GET /health/ready`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ignore: Annotated[
+        tuple[str, ...],
+        Field(
+            max_length=16,
+            description="parts that may fail, as `mqtt`; may be repeated. A balancer ignores the broker, which fails for all",
+        ),
+    ] = ()
 
 
 class HealthApi:
@@ -27,17 +44,22 @@ class HealthApi:
 
     @describes(
         "Whether every component works",
+        query=ReadinessParameters,
         answers={200: ReadinessResponse, 503: ReadinessResponse},
+        problems=(422,),
         tag="health",
         permission=Auth.OPTIONAL,
     )
     async def _ready(self, request: web.Request) -> web.Response:
         """Without the permission to read, only the overall status: reasons contain host names."""
+        ignored = set(request.query.getall("ignore", ()))
+        if unknown := ignored - self._health.parts.keys():
+            return problem(422, f"ignore: {min(unknown)[:32]!r} is not a part: must be {', '.join(self._health.parts)}")
         parts = {
             name: {"status": "ok" if part.up else "failing", **({"reason": part.reason} if part.reason else {})}
             for name, part in self._health.parts.items()
         }
-        failing = [name for name, part in self._health.parts.items() if not part.up]
+        failing = [name for name, part in self._health.parts.items() if not part.up and name not in ignored]
         body: dict[str, object] = {"status": "failing" if failing else "ok"}
         if Permission.READ in identity_of(request).permissions:
             body |= {"failing": failing, "parts": parts}

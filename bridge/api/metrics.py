@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isinf
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -16,8 +17,13 @@ from bridge.core.access.permissions import Permission
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.message import Outcome
+from bridge.pipeline.meters import Histogram
 from bridge.realtime.hub.hub import Hub
 from bridge.realtime.limits import ConnectionLimiter
+
+# Exported before they are first counted: Prometheus sees no increase in a counter that begins at 1.
+_ALWAYS_CUT = {"slow": 0}
+_ALWAYS_REFUSED = {"total": 0, "address": 0, "strangers": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,19 @@ class Counter:
         return family
 
 
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A histogram that a component fills."""
+
+    name: str
+    help: str
+    histogram: Histogram
+
+    def family(self) -> HistogramMetricFamily:
+        buckets = [("+Inf" if isinf(bound) else str(float(bound)), count) for bound, count in self.histogram.cumulative()]
+        return HistogramMetricFamily(self.name, self.help, buckets=buckets, sum_value=self.histogram.sum)
+
+
 def realtime_counters(hub: Hub, limiter: ConnectionLimiter) -> tuple[Counter, ...]:
     """Counters of deliveries, missed records, and closed or refused connections."""
     counts = hub.counts
@@ -53,13 +72,13 @@ def realtime_counters(hub: Hub, limiter: ConnectionLimiter) -> tuple[Counter, ..
         Counter("bridge_records_missed", "Live records not sent to slow clients.", lambda: counts.missed),
         Counter("bridge_events_missed", "Other messages not sent to slow clients.", lambda: counts.missed_others),
         Counter("bridge_client_gaps", "Gap messages sent to clients that missed records.", lambda: counts.gaps),
-        Counter("bridge_clients_cut", "Connections closed by the bridge, by reason.", lambda: counts.cut),
-        Counter("bridge_clients_refused", "Connections refused, by limit.", lambda: limiter.refused),
+        Counter("bridge_clients_cut", "Connections closed by the bridge, by reason.", lambda: _ALWAYS_CUT | counts.cut),
+        Counter("bridge_clients_refused", "Connections refused, by limit.", lambda: _ALWAYS_REFUSED | limiter.refused),
     )
 
 
 class MetricsApi:
-    def __init__(self, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter]) -> None:
+    def __init__(self, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter | Distribution]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Bridge(hub, ledger, health, counters))
         ProcessCollector(registry=self._registry)
@@ -73,7 +92,7 @@ class MetricsApi:
 
 
 class _Bridge(Collector):
-    def __init__(self, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter]) -> None:
+    def __init__(self, hub: Hub, ledger: Ledger, health: Health, counters: Sequence[Counter | Distribution]) -> None:
         self._hub = hub
         self._ledger = ledger
         self._health = health

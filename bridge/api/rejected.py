@@ -1,9 +1,8 @@
 """The quarantine by HTTP: rejected messages with their reasons, and retrying them."""
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,8 +12,7 @@ from bridge.api.middleware.auth import check_unscoped
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi import models
 from bridge.core.access.permissions import Permission
-from bridge.core.query import QuarantinedMessage, QuarantineGroup, QuarantineQuery
-from bridge.core.timestamp import iso
+from bridge.core.query import QuarantineQuery
 from bridge.maintenance.retry import RetryResult
 from bridge.ports import Store
 
@@ -68,7 +66,7 @@ class RejectedApi:
         )
         groups = await self._store.quarantine.groups()
         return json_response(
-            {"groups": [_group(group) for group in groups], "messages": [_message(message) for message in messages]}
+            {"groups": [group.public() for group in groups], "messages": [message.public() for message in messages]}
         )
 
     @describes(
@@ -89,30 +87,3 @@ class RejectedApi:
         bad = [{"code": code, "field": field, "count": count} for (code, field), count in result.bad.most_common()]
         counts = {"stored": result.stored, "duplicate": result.duplicate, "outdated": result.outdated}
         return json_response({**counts, "bad": bad})
-
-
-def _group(group: QuarantineGroup) -> dict[str, Any]:
-    return {
-        "code": group.code,
-        "field": group.field,
-        "count": group.count,
-        "newest": iso(group.newest_ms),
-        "reason": group.reason,
-    }
-
-
-def _message(message: QuarantinedMessage) -> dict[str, Any]:
-    public = {
-        "_id": str(message.id),
-        "receivedAt": iso(message.received_ms),
-        "source": message.source,
-        "topic": message.topic,
-        "code": message.code,
-        "reason": message.reason,
-        "field": message.field,
-        "retained": message.retained,
-    }
-    try:
-        return {**public, "payload": message.payload.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {**public, "payload": None, "payloadBase64": b64encode(message.payload).decode("ascii")}

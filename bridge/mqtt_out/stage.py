@@ -1,13 +1,15 @@
-"""What the bridge tells other programs by MQTT: standing alarms, and Home Assistant discovery."""
+"""What the bridge tells other programs by MQTT: standing alarms, predictions, and Home Assistant discovery."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from bridge.alarms.rules import Rule
-from bridge.core.events import AlarmChanged, Event
+from bridge.core.events import AlarmChanged, EntityEvent, Event, PredictionMade
+from bridge.core.timestamp import parse_time
 from bridge.mqtt_out.alarm_topics import AlarmTopics, Record
 from bridge.mqtt_out.home_assistant.discovery import OFFLINE, HomeAssistantTopics
 from bridge.mqtt_out.home_assistant.publisher import DeviceRegistry, HomeAssistant
+from bridge.mqtt_out.prediction_topics import PredictionTopics
 from bridge.mqtt_out.retained import Publish, RetainedMessages
 from bridge.ports import KeyValueStore, Publisher
 from bridge.settings import Settings
@@ -24,14 +26,18 @@ class MqttOut:
         alarms: AlarmTopics | None,
         home_assistant: HomeAssistant | None,
         standing: Callable[[], Iterable[Record]],
+        predictions: PredictionTopics | None = None,
     ) -> None:
-        """`alarms` and `home_assistant` are None where the settings do not turn them on; `standing` returns the records of the
-        alarms that are not normal.
+        """`alarms`, `home_assistant` and `predictions` are None where the settings do not turn them on; `standing` returns the
+        records of the alarms that are not normal.
         """
         self.retained = retained
         self.home_assistant = home_assistant
         self._alarms = alarms
         self._standing = standing
+        self._predictions = predictions
+        self.predicted: Callable[[], Iterable[Record]] = tuple
+        """Returns the predictions that have an hour to come."""
         self.is_started = False
 
     async def load(self) -> None:
@@ -45,6 +51,9 @@ class MqttOut:
                 self._alarms.start(record)
         if self.home_assistant is not None:
             self.home_assistant.start(self._standing())
+        if self._predictions is not None or self.home_assistant is not None:
+            for body in self.predicted():
+                self._on_event(PredictionMade(body["deviceId"], parse_time(body["made"]) or 0, dict(body)))
         self.retained.remove_others()
         self.is_started = True
 
@@ -57,9 +66,18 @@ class MqttOut:
             for event in events:
                 if type(event) is AlarmChanged:
                     self._alarms.on_changed(event)
-        if self.home_assistant is not None:
+        if self._predictions is not None or self.home_assistant is not None:
             for event in events:
-                self.home_assistant.on_event(event)
+                self._on_event(event)
+
+    def _on_event(self, event: Event) -> None:
+        if self.home_assistant is not None:
+            self.home_assistant.on_event(event)
+        if self._predictions is not None:
+            if type(event) is PredictionMade:
+                self._predictions.on_made(event)
+            elif type(event) is EntityEvent and event.entity_type == "sensor" and event.event_type == "deleted":
+                self._predictions.remove(event.entity_id)
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -92,7 +110,9 @@ def mqtt_publisher(
     if settings.home_assistant.discovery:
         every_seconds = settings.home_assistant.every_seconds
         home_assistant = HomeAssistant(_topics(settings), version, retained, registry, rules, every_seconds=every_seconds)
-    return MqttOut(retained, alarms, home_assistant, standing)
+    analysis = settings.analysis.mqtt
+    predictions = PredictionTopics(analysis.topic, retained) if analysis.enabled else None
+    return MqttOut(retained, alarms, home_assistant, standing, predictions)
 
 
 def _topics(settings: Settings) -> HomeAssistantTopics:

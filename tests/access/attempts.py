@@ -16,7 +16,11 @@ from tests.access.parts import DEVICE_SECRET, SECRET, Guarded, claims, encoded, 
 from tests.access.ways import SESSION_COOKIE
 
 RAW = SECRET.encode()
-NOW = int(time.time())
+
+
+def now() -> int:
+    """The time in seconds, of the attempt: a whole run of the tests may take longer than a token is valid."""
+    return int(time.time())
 
 
 @dataclass(frozen=True)
@@ -111,10 +115,10 @@ CREDENTIALS: tuple[Credential, ...] = (
     Credential("b64 without crit", lambda _: headed(b64=False)),
     Credential("crit of theirs", lambda g: jwt.encode(theirs(), g.provider.rsa, "RS256", {"kid": "r1", "crit": ["x"], "x": 1})),
     # --- claims
-    Credential("expired", lambda _: own(exp=NOW - 1)),
-    Credential("expired long ago, of theirs", lambda g: g.provider.token(exp=NOW - 3600)),
-    Credential("not valid yet", lambda _: own(nbf=NOW + 600)),
-    Credential("not valid yet, of theirs", lambda g: g.provider.token(nbf=NOW + 600)),
+    Credential("expired", lambda _: own(exp=now() - 1)),
+    Credential("expired long ago, of theirs", lambda g: g.provider.token(exp=now() - 3600)),
+    Credential("not valid yet", lambda _: own(nbf=now() + 600)),
+    Credential("not valid yet, of theirs", lambda g: g.provider.token(nbf=now() + 600)),
     Credential("no exp", lambda _: own(exp=None)),
     Credential("no exp, of theirs", lambda g: g.provider.token(exp=None)),
     Credential("exp a text", lambda _: own(exp="4000000000")),
@@ -173,7 +177,7 @@ CREDENTIALS: tuple[Credential, ...] = (
 
 
 def theirs(**more: object) -> dict[str, Any]:
-    return {"iss": "https://id.example.org", "aud": "air", "sub": "eve", "exp": NOW + 600, "roles": ["staff"]} | more
+    return {"iss": "https://id.example.org", "aud": "air", "sub": "eve", "exp": now() + 600, "roles": ["staff"]} | more
 
 
 def encoded_claims() -> bytes:
@@ -574,7 +578,7 @@ REQUESTS: tuple[Sent, ...] = (
         "a CSRF token and an expired cookie",
         "POST",
         COMMANDS,
-        lambda g: {"Cookie": f"{SESSION_COOKIE}={own(exp=NOW - 1)}", "X-CSRF-Token": csrf_token(g)},
+        lambda g: {"Cookie": f"{SESSION_COOKIE}={own(exp=now() - 1)}", "X-CSRF-Token": csrf_token(g)},
         401,
         COMMAND,
     ),

@@ -609,6 +609,9 @@ async def test_user_removed_on_the_command_line_is_locked_out_of_a_running_bridg
     assert await status("lab") == 200
     code, listed, _ = await command("key", "list")
     assert out.strip().split("_", 2)[2] not in listed
+    for words in (("user", "list", "--json"), ("key", "list", "--json")):
+        _, answer = await guarded_bridge.as_("admin", "GET", f"/api/v1/{words[0]}s")
+        assert orjson.loads((await command(*words))[1]) == answer[f"{words[0]}s"]
     assert (await command("key", "remove", out.split("_")[1]))[0] == 0
     async with asyncio.timeout(10):
         while await status("lab") != 401:

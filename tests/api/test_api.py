@@ -202,6 +202,24 @@ async def test_metrics_export_the_ledger(client: Client) -> None:
     assert "bridge_broker_dropped_total 0.0" in text
 
 
+async def test_metrics_export_the_writes_of_readings_and_the_delay_of_the_event_loop(client: Client) -> None:
+    await client.publish({"temperature": 1})
+
+    async def text() -> str:
+        async with client.session.get(f"http://127.0.0.1:{client.bridge.port}/metrics") as answer:
+            return await answer.text()
+
+    assert 'bridge_write_readings_bucket{le="0.0"} 0.0\nbridge_write_readings_bucket{le="1.0"} 1.0' in await text()
+    assert "bridge_write_seconds_count 1.0\n" in await text()
+    assert "bridge_write_pending_seconds 0.0\n" in await text()
+    assert 'bridge_clients_cut_total{reason="slow"} 0.0' in await text()
+
+    async def is_measured() -> bool:
+        return 'bridge_event_loop_delay_seconds_bucket{le="+Inf"} 0.0' not in await text()
+
+    await until(is_measured, what="a measurement of the event loop")
+
+
 async def test_cors_headers_follow_the_settings(client: Client) -> None:
     url = f"http://127.0.0.1:{client.bridge.port}/websocket/status"
     async with client.session.get(url, headers={"Origin": "https://a.example"}) as answer:
@@ -253,6 +271,10 @@ async def test_bridge_started_before_broker_and_store_reports_them_and_waits(sta
             await until(lambda: bridge.health.parts["store"].up)
             await until(lambda: broker.url in bridge.health.parts["mqtt"].reason)
             assert await failing() == ["mqtt"]
+            status, body = await client.get("/health/ready?ignore=mqtt")
+            assert (status, body["failing"], body["parts"]["mqtt"]["status"]) == (200, [], "failing")
+            status, body = await client.get("/health/ready?ignore=broker")
+            assert (status, body["detail"].partition(": must be ")[0]) == (422, "ignore: 'broker' is not a part")
             broker.start()
             await until(lambda: bridge.health.ready)
             assert await failing() == []

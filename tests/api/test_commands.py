@@ -278,6 +278,13 @@ async def test_command_line_sends_a_command_to_a_running_bridge(client: Client, 
         assert (code, out.split()[1]) == (0, "sent")
         await until(lambda: device.commands)
         assert device.commands[0].items() >= {"command": "servo1", "value": "90"}.items()
+        code, out, err = await ended(tmp_path, "command", "esp01", "servo1", "--wait", "1s", "--url", client.url)
+        assert (code, out.split()[1], err) == (1, "sent", "not confirmed within 1 s\n")
+        waiting = asyncio.create_task(ended(tmp_path / "wait", "command", "esp01", "x", "--wait", "30", "--url", client.url))
+        await until(lambda: len(device.commands) == 3)
+        await client.publish("sensors/esp01/command/ack", orjson.dumps({"id": device.commands[2]["id"], "ok": True}))
+        code, out, err = await waiting
+        assert (code, out.split()[1], err) == (0, "confirmed", "")
     await client.until_device("esp01", status="offline")
     code, _, err = await ended(tmp_path, "command", "esp01", "servo1", "--url", client.url)
     assert code == 1

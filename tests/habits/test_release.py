@@ -39,6 +39,9 @@ def house(tmp_path: Path) -> Path:
     (tmp_path / "bridge" / "__init__.py").write_text('"""Text."""\n\n__version__ = "1.2.0"\n')
     (tmp_path / "web" / "package.json").write_text('{"version": "1.2.0"}')
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
+    kustomization = tmp_path / "docker" / "k8s" / "base" / "kustomization.yaml"
+    kustomization.parent.mkdir(parents=True)
+    kustomization.write_text('images:\n  - name: sensor-bridge\n    newTag: "1.2.0"\n')
     return tmp_path
 
 
@@ -49,6 +52,13 @@ def test_tag_that_agrees_with_everything_may_be_released(house: Path) -> None:
 @pytest.mark.parametrize("tag", ["1.2.0", "v1.2", "v1.1.0", "v1.2.0-rc1"])
 def test_tag_of_another_version_is_refused(house: Path, tag: str) -> None:
     assert list(release.mistakes(house, tag)) == [f'tag {tag}: bridge/__init__.py has version 1.2.0; the tag must be "v1.2.0"']
+
+
+def test_kubernetes_image_of_another_version_is_refused(house: Path) -> None:
+    (house / "docker" / "k8s" / "base" / "kustomization.yaml").write_text('images:\n  - newTag: "1.1.0"\n')
+    assert list(release.mistakes(house, "v1.2.0")) == [
+        "docker/k8s/base/kustomization.yaml: newTag 1.1.0; it must be 1.2.0, as in bridge/__init__.py"
+    ]
 
 
 def test_page_of_another_version_is_refused(house: Path) -> None:

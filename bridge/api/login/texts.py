@@ -50,8 +50,17 @@ TEXTS: Final = {
         "Mot de passe",
         "Se connecter",
         "Utilisateur ou mot de passe incorrect",
-        "Trop de tentatives : attendez une minute et réessayez",
-        "La connexion ne peut pas être vérifiée pour le moment : réessayez bientôt",
+        "Trop de tentatives\u00a0: attendez une minute et réessayez",
+        "La connexion ne peut pas être vérifiée pour le moment\u00a0: réessayez bientôt",
+    ),
+    "de": LoginTexts(
+        "Anmelden",
+        "Benutzer",
+        "Passwort",
+        "Anmelden",
+        "Benutzer oder Passwort falsch",
+        "Zu viele Versuche: Warten Sie eine Minute und versuchen Sie es erneut",
+        "Die Bridge kann Anmeldungen zurzeit nicht prüfen: Versuchen Sie es bald erneut",
     ),
 }
 

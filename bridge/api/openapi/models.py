@@ -248,13 +248,26 @@ class LedgerEntry(Response):
     readings: int
 
 
+class ClusterStatus(Response):
+    """The bridges of a cluster. `bridge` answers; `connectedClients` are those of all, a few seconds ago."""
+
+    name: str
+    bridge: str
+    place: int
+    leads: bool
+    bridges: int
+    busConnected: bool
+    connectedClients: int
+
+
 class Status(Response):
-    """Connected clients, and the ledger of messages by source."""
+    """Clients of this bridge, and the ledger of messages by source. `cluster` is absent for a bridge that is alone."""
 
     success: bool
     connectedClients: int
     websocketEnabled: bool
     ledger: dict[str, LedgerEntry]
+    cluster: ClusterStatus | None = None
 
 
 class RejectedGroupResponse(Response):

@@ -3,6 +3,7 @@
 import math
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -116,9 +117,13 @@ class ReadingsParameters(BaseModel):
 class ReadingsApi:
     """Routes of stored readings."""
 
-    def __init__(self, store: Store, authorizer: DeviceAuthorizer) -> None:
+    def __init__(
+        self, store: Store, authorizer: DeviceAuthorizer, published_until: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """`published_until` gives the cursor up to which no further reading is stored; None: up to the last one."""
         self._store = store
         self._authorizer = authorizer
+        self._published_until = published_until
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -136,6 +141,8 @@ class ReadingsApi:
     async def _readings(self, request: web.Request) -> web.Response:
         parameters = _parameters(request)
         query = replace(parameters.query, devices=self._authorizer.devices(request, parameters.device))
+        if query.since is not None:  # beyond it, another bridge may still store a reading with a lower cursor
+            query = replace(query, until=self._published_until())
         if parameters.is_summary:
             return await self._buckets(parameters, query)
         found = await self._store.readings(query) if query.devices != () else []

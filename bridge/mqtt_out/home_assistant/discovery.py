@@ -15,13 +15,13 @@ from bridge.core.devices.device import Device
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.topic import hashed_level
 from bridge.mqtt_out.home_assistant.alarms import CONNECTIVITY, binary_sensor
-from bridge.mqtt_out.home_assistant.sensors import sensor
+from bridge.mqtt_out.home_assistant.sensors import forecast_sensor, sensor
 
 ONLINE, OFFLINE = b"online", b"offline"
 """Home Assistant's usual payloads of availability."""
 
 _BRIDGE = "bridge"
-_ALARM = "alarm-"
+_ALARM, _FORECAST = "alarm-", "forecast-"
 _FORMER, _FORMER_LIMIT = "-", 100
 _ORIGIN = "Sensor Bridge"
 
@@ -59,13 +59,16 @@ class HomeAssistantTopics:
     def alarms(self, device_id: str) -> str:
         return f"{self.base}/{device_id}/alarms"
 
+    def forecast(self, device_id: str) -> str:
+        return f"{self.base}/{device_id}/forecast"
+
     def identifier(self, device_id: str | None) -> str:
         return f"{self.node}-{_BRIDGE if device_id is None else hashed_level(device_id)}"
 
 
-def component_keys(fields: Iterable[str], rules: Iterable[Rule]) -> list[str]:
-    """Return the keys of the components of a device."""
-    return [*fields, *(f"{_ALARM}{rule.id}" for rule in rules)]
+def component_keys(fields: Iterable[str], rules: Iterable[Rule], forecasts: Iterable[str] = ()) -> list[str]:
+    """Return the keys of the components of a device. `forecasts` are the fields that have a forecast."""
+    return [*fields, *(f"{_FORECAST}{field}" for field in forecasts), *(f"{_ALARM}{rule.id}" for rule in rules)]
 
 
 def memo_of(before: str, keys: Sequence[str]) -> str:
@@ -86,6 +89,12 @@ def remembered_fields(memo: str) -> list[str]:
     return [key for key in memo.split() if key in MEASUREMENTS_BY_NAME]
 
 
+def remembered_forecasts(memo: str) -> list[str]:
+    """Return the fields whose forecasts are among the components of an announcement."""
+    keys = (key.removeprefix(_FORECAST) for key in memo.split() if key.startswith(_FORECAST))
+    return [key for key in keys if key in MEASUREMENTS_BY_NAME]
+
+
 class Announcer:
     """Composes the announcements."""
 
@@ -93,10 +102,24 @@ class Announcer:
         self._topics = topics
         self._origin = {"name": _ORIGIN, "sw_version": version}
 
-    def device(self, device: Device, fields: Sequence[str], rules: Sequence[Rule], removed: Iterable[str]) -> bytes:
-        """Announce a device with its fields and the rules that apply to it. `removed` are the keys of former components."""
+    def device(
+        self,
+        device: Device,
+        fields: Sequence[str],
+        rules: Sequence[Rule],
+        removed: Iterable[str],
+        forecasts: Sequence[str] = (),
+    ) -> bytes:
+        """Announce a device with its fields, the rules that apply to it, and the fields that have a forecast.
+
+        `removed` are the keys of former components.
+        """
         topics, own = self._topics, self._topics.identifier(device.id)
         sensors = {field: {**sensor(field), "unique_id": f"{own}-{field}"} for field in fields}
+        topic = topics.forecast(device.id)
+        for field in forecasts:
+            key = f"{_FORECAST}{field}"
+            sensors[key] = {**forecast_sensor(field, topic), "unique_id": f"{own}-{key}"}
         described = {
             "identifiers": [own],
             "name": device.name or device.id,

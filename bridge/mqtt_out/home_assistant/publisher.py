@@ -1,7 +1,7 @@
 """Publishes devices, their measurements, presence and alarms to Home Assistant, as retained messages.
 
-A device has four topics: its announcement, its availability, its newest measurements and its standing alarms. Measurements are
-published at most once in some seconds; everything else when it changes.
+A device has five topics: its announcement, its availability, its newest measurements, its standing alarms and its forecasts.
+Measurements are published at most once in some seconds; everything else when it changes.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from bridge.alarms.record import TransitionKind
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import DeviceFacts
 from bridge.core.devices.device import Device
-from bridge.core.events import AlarmChanged, EntityEvent, Event
+from bridge.core.events import AlarmChanged, EntityEvent, Event, PredictionMade
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, Value
 from bridge.core.readings.reading import Reading
@@ -32,9 +32,10 @@ from bridge.mqtt_out.home_assistant.discovery import (
     component_keys,
     memo_of,
     remembered_fields,
+    remembered_forecasts,
     removed_keys,
 )
-from bridge.mqtt_out.home_assistant.sensors import state_of
+from bridge.mqtt_out.home_assistant.sensors import forecast_state, state_of
 from bridge.mqtt_out.retained import RetainedMessages, Urgency
 
 TICK_SECONDS = 0.25
@@ -44,6 +45,7 @@ VALUE_MS = 3_600_000
 _DEVICES_AT_ONCE, _STATES_AT_ONCE = 50, 250  # in one tick
 _UNREAD_LIMIT = 16
 _ALARMS_LIMIT = 500  # of one device: as many as there may be rules
+_SHOWN = "profile"  # the model of predictions that earned their place
 _ORDER = {one.name: number for number, one in enumerate(MEASUREMENTS)}
 
 
@@ -62,7 +64,8 @@ class DeviceRegistry(Protocol):
 @dataclass(slots=True)
 class _Announced:
     """A device: its fields, the newest value of each with its time, its standing alarms by rule, and when its state was
-    published. `unread` are readings that are not among the values yet, the newest of each set of fields.
+    published. `unread` are readings that are not among the values yet, the newest of each set of fields. `forecasts` are the
+    fields whose model was shown, now or before; `forecast` has what is shown now.
     """
 
     fields: set[str] = field(default_factory=set)
@@ -70,6 +73,8 @@ class _Announced:
     values: dict[str, tuple[int, Value]] = field(default_factory=dict)
     newest_ms: int = 0
     alarms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    forecasts: set[str] = field(default_factory=set)
+    forecast: dict[str, dict[str, Any]] = field(default_factory=dict)
     published: float = -1e9
 
 
@@ -146,6 +151,8 @@ class HomeAssistant:
             case AlarmChanged() if event.kind != TransitionKind.PAST.value:
                 is_removed = event.kind == TransitionKind.REMOVED.value
                 self._set_alarm(event.device_id, event.rule, None if is_removed else event.record)
+            case PredictionMade(kind="completed" | "retired"):
+                self._on_prediction(event)
             case _:
                 pass
 
@@ -196,12 +203,28 @@ class HomeAssistant:
             alarms[rule] = attributes(record)
         self._put_alarms(device_id)
 
+    def _on_prediction(self, event: PredictionMade) -> None:
+        """Publish a forecast whose model is shown. One that is hidden has no state until it is shown again."""
+        device_id, name = event.device_id, event.body["field"]
+        known = self._known.get(device_id)
+        is_shown = event.body["model"] == _SHOWN and bool(event.body["values"])
+        if known is None or (not is_shown and name not in known.forecasts):
+            return
+        known.forecast.pop(name, None)
+        if is_shown:
+            known.forecast[name] = forecast_state(event.body)
+            if name not in known.forecasts:
+                known.forecasts.add(name)
+                self._configs[device_id] = None
+        self._retained.put(self._topics.forecast(device_id), partial(orjson.dumps, known.forecast), Urgency.STATE)
+
     def _remove(self, device_id: str) -> None:
         """Remove a device from Home Assistant."""
         self._known.pop(device_id, None)
         self._states.pop(device_id, None)
         self._configs.pop(device_id, None)
-        for topic in (self._topics.config, self._topics.state, self._topics.availability, self._topics.alarms):
+        topics = self._topics
+        for topic in (topics.config, topics.state, topics.availability, topics.alarms, topics.forecast):
             self._retained.remove(topic(device_id))
 
     # --- messages ----------------------------------------------------------------------------------------------------------
@@ -231,7 +254,8 @@ class HomeAssistant:
         """Publish a device with what is known of it from an earlier run."""
         topic = self._topics.config(device_id)
         memo = self._retained.memo(topic) or ""
-        known = self._known[device_id] = _Announced(set(remembered_fields(memo)))
+        known = _Announced(set(remembered_fields(memo)), forecasts=set(remembered_forecasts(memo)))
+        self._known[device_id] = known
         self._retained.put(topic, partial(self._config, device_id), Urgency.CONFIG, memo)
         self._retained.put(self._topics.availability(device_id), partial(self._availability, device_id), Urgency.AVAILABILITY)
         self._put_alarms(device_id)
@@ -258,7 +282,7 @@ class HomeAssistant:
         del self._configs[device_id]
         if device_id in self._devices:
             topic = self._topics.config(device_id)
-            keys = component_keys(self._fields(device_id), self._rules_of(device_id))
+            keys = component_keys(self._fields(device_id), self._rules_of(device_id), self._forecasts(device_id))
             memo = memo_of(self._retained.memo(topic) or "", keys)
             self._retained.put(topic, partial(self._config, device_id), Urgency.CONFIG, memo)
 
@@ -266,8 +290,10 @@ class HomeAssistant:
         if device_id not in self._devices or device_id not in self._known:
             return b""
         device, fields, rules = self._devices.get(device_id), self._fields(device_id), self._rules_of(device_id)
-        memo = memo_of(self._retained.memo(self._topics.config(device_id)) or "", component_keys(fields, rules))
-        return self._announcer.device(device, fields, rules, removed_keys(memo))
+        forecasts = self._forecasts(device_id)
+        keys = component_keys(fields, rules, forecasts)
+        memo = memo_of(self._retained.memo(self._topics.config(device_id)) or "", keys)
+        return self._announcer.device(device, fields, rules, removed_keys(memo), forecasts)
 
     def _announce_bridge(self) -> None:
         topic, rules = self._topics.bridge_config, self._bridge_rules
@@ -276,6 +302,9 @@ class HomeAssistant:
 
     def _fields(self, device_id: str) -> list[str]:
         return sorted(self._known[device_id].fields, key=_ORDER.__getitem__)
+
+    def _forecasts(self, device_id: str) -> list[str]:
+        return sorted(self._known[device_id].forecasts, key=_ORDER.__getitem__)
 
     def _rules_of(self, device_id: str) -> list[Rule]:
         """Return the rules that apply to a device and its fields."""

@@ -75,3 +75,34 @@ def sensor(field: str) -> dict[str, Any]:
     component |= {"device_class": kind.device_class} if kind.device_class else {}
     component |= {"entity_category": kind.category} if kind.category else {}
     return component
+
+
+_SAME = ("platform", "state_class", "unit_of_measurement", "device_class")
+FORECAST_SECONDS = 7200
+"""A forecast that was not replaced for two hours is unavailable: the device or the bridge is silent."""
+
+
+def forecast_sensor(field: str, topic: str) -> dict[str, Any]:
+    """Return the component of the forecast of a field for the next hour. Home Assistant adds it disabled.
+
+    `topic` is that of the forecasts of the device. The state is the mean; bounds and later hours are attributes.
+    """
+    known = sensor(field)
+    component: dict[str, Any] = {name: known[name] for name in _SAME if name in known}
+    return {
+        **component,
+        "name": f"{known['name']} in the next hour",
+        "state_topic": topic,
+        "value_template": f"{{{{ value_json.{field}.mean | default(none) }}}}",
+        "json_attributes_topic": topic,
+        "json_attributes_template": f"{{{{ value_json.{field} | default({{}}) | tojson }}}}",
+        "expire_after": FORECAST_SECONDS,
+        "enabled_by_default": False,
+    }
+
+
+def forecast_state(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Home Assistant is told of a prediction with values: that of the next hour, and all of them in `hours`."""
+    names = ("mean", "low", "high")
+    hours = [{"at": one["at"]} | {name: state_of(body["field"], one[name]) for name in names} for one in body["values"]]
+    return {**hours[0], "made": body["made"], "hours": hours}
