@@ -6,20 +6,34 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
+from bridge.analysis.retries import keep_running
 from bridge.api import new_application
 from bridge.api.middleware import malformed, unread
 from bridge.api.middleware.connections import Connections, allow_open_files
 from bridge.api.middleware.request_log import request_log
-from bridge.core.errors import PortUnavailable, RuleFileError, StoreInUse, StoreUnavailable
+from bridge.cluster.leadership import Leadership
+from bridge.core.errors import (
+    PlaceTaken,
+    PortUnavailable,
+    RuleFileError,
+    SettingsError,
+    StoreError,
+    StoreInUse,
+    StoreUnavailable,
+)
 from bridge.core.events import SystemEvent
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.core.timestamp import iso
+from bridge.devices.stored_devices import StoredDevices
+from bridge.http.handover import HANDOVER, Handover, WorkerSlot
 from bridge.pipeline.backoff import delays
 from bridge.pipeline.clock import ClockWatch, monotonic_seconds
 from bridge.pipeline.lease import Lease
@@ -31,13 +45,15 @@ from bridge.settings.section import in_url
 from bridge.sources.mqtt import connection
 from bridge.sources.mqtt.source import MqttSource
 from bridge.stores import open_store
-from bridge.wiring import Components, build
+from bridge.wiring import build
+from bridge.wiring.components import Components
 
 log = logging.getLogger(__name__)
 
 STORE, CLOCK = "store", "clock"
 _STORE_CHECK_SECONDS = 2.0
 _CLOCK_CHECK_SECONDS = 1.0
+_SOCKETS_SECONDS = 10.0
 _ACCEPT_BACKLOG = 4096  # the kernel limits it to `somaxconn`; a client beyond it retries after a second
 _SHUTDOWN_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
 
@@ -45,8 +61,10 @@ _SHUTDOWN_SECONDS = 0.2  # aiohttp waits this long for connections to end by the
 class Bridge:
     """One bridge. Call `run`; `port` is where it listens once `listening` is set."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, worker: WorkerSlot | None = None) -> None:
+        """`worker` is given to a bridge that shares its port with others."""
         self._settings = settings
+        self._handover = None if worker is None else Handover(worker)
         self._stopping = asyncio.Event()
         self._refused: StoreInUse | None = None
         self._components: Components | None = None
@@ -56,6 +74,9 @@ class Bridge:
         self.ledger = Ledger()
         self.application = new_application(settings.http, required=settings.access.required)
         """Has every route once `listening` is set."""
+        if self._handover is not None:
+            self.application[HANDOVER] = self._handover
+        self.application.on_response_prepare.append(self._end_connection)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -77,16 +98,23 @@ class Bridge:
             components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
             self._components = components
             access, devices, hub = components.access, components.devices, components.realtime.hub
-            async with _serving(self.application, settings.http, access.connections) as self.port, hub.running():
+            serving = _serving(self.application, settings.http, access.connections, self._handover)
+            async with serving as server, hub.running():
+                self.port = server.sockets[0].getsockname()[1]
                 self.listening.set()
                 log.info("bridge: listening at %s", self._address)
                 self._warn_if_open()
                 await self._process(components)
                 components.ingress.closed.set()
+                server.close()  # clients that are disconnected now reconnect elsewhere, not here
                 await hub.close()
+                if components.cluster is not None:
+                    await components.cluster.close()
                 if self._refused is None:
                     await devices.registry.close()
                     await components.alarms.service.close()
+                    if components.cluster is None and components.analysis.anomalies is not None:
+                        await components.analysis.anomalies.close()
                     await access.service.close()
                 await components.storage.lease.release()
         if self._refused is not None:
@@ -110,23 +138,29 @@ class Bridge:
                 "lease": self._keep_lease(storage.lease),
                 "watch store": self._watch(storage.store),
                 "watch clock": self._watch_clock(components.realtime.hub),
-                "retention": storage.retention.run(),
+                "loop delay": components.meters.loop_delay.run(),
                 "rollups": storage.rollups.run(),
                 "registry": components.devices.registry.run(),
                 "commands": components.devices.commands.run(),
                 "alarms": components.alarms.service.run(),
-                "notify": components.alarms.notifier.run(),
                 "air": components.devices.air.run(),
                 "announcements": components.devices.announcements.run(),
                 "survey": components.devices.survey.run(),
-                "mqtt out": components.devices.mqtt_out.run(),
                 "access": components.access.service.run(),
             }
+            if components.cluster is None:
+                jobs["lead"] = lead(components, self.health)
+                jobs["stored devices"] = StoredDevices(storage.store, components.devices.registry.adopt_stored).run()
+            else:
+                components.cluster.leadership.lead = partial(lead, components, self.health)
+                jobs["cluster"] = components.cluster.run()
             running = [tasks.create_task(job, name=name) for name, job in jobs.items()]
             processing = tasks.create_task(ingress.pipeline.run(), name="pipeline")
-            receiving = tasks.create_task(ingress.mqtt.run(), name="mqtt source")
+            receiver = ingress.mqtt.run() if components.cluster is None else components.cluster.receive_messages()
+            receiving = tasks.create_task(receiver, name="mqtt source")
             announcing = tasks.create_task(self._announce(ingress.mqtt), name="announce")
             await stopping
+            self.health.stop()
             log.info("bridge: stopping: %d messages left to process", len(ingress.intake))
             ingress.intake.close()
             # Half of the time is for messages, the other half for disconnecting from broker, clients and store.
@@ -140,9 +174,9 @@ class Bridge:
         await mqtt.connected.wait()
         patterns = ", ".join(one.pattern for one in self._settings.mqtt.subscriptions)
         log.info(
-            "bridge: ready: page at %s, receives %s from %s, stores into %s",
+            "bridge: ready: page at %s, %s from %s, stores into %s",
             self._address,
-            patterns,
+            f"receives {patterns}" if mqtt.receives else "another bridge of the cluster receives",
             self._settings.mqtt.address,
             self._settings.store.address,
         )
@@ -156,11 +190,15 @@ class Bridge:
                 await storage.store.prepare()
                 await storage.lease.acquire(self._wait_for_lease)
                 storage.cursor.resume_above(await storage.store.prepare())
+                last = storage.cursor.last if components.cluster is None else await components.cluster.prepare()
                 await devices.registry.load()
                 await devices.profiles.load()
                 await devices.commands.load()
                 await devices.locations.load()
-                await components.alarms.service.load(storage.cursor.last)
+                await components.alarms.service.load(last)
+                if components.cluster is None and components.analysis.forecasts is not None:
+                    await components.analysis.forecasts.load()
+                components.analysis.feed.start_after(last)
                 await devices.subscriptions.load()
                 await devices.announcements.load()
                 await devices.mqtt_out.load()
@@ -173,8 +211,10 @@ class Bridge:
             except StoreInUse as error:
                 self._refused = error
                 return
+            except (StoreError, PlaceTaken) as error:
+                raise SettingsError(f"cluster: {error}") from None
             else:
-                components.realtime.hub.start(storage.cursor.last)
+                components.realtime.hub.start(last)
                 self.health.up(STORE)
                 components.realtime.events.started()
                 log.info("store: ready: %s", self._settings.store.address)
@@ -185,7 +225,7 @@ class Bridge:
         self.health.down(STORE, reason)
         log.warning("store: %s", reason)
 
-    async def _keep_lease(self, lease: Lease) -> None:
+    async def _keep_lease(self, lease: Lease | Leadership) -> None:
         """Renew the lease. If another bridge has it, stop without writing anything more."""
         await lease.run()
         self._refused = lease.lost
@@ -203,8 +243,14 @@ class Bridge:
 
     def _print_link(self, secret: str) -> None:
         """Print to the terminal and not to the log: readers of the log must not become the first admin."""
-        link = f"{self._address}/#setup={secret}"
-        print(f"There is no user yet. Choose the admin's password within an hour, once, at\n  {link}", file=sys.stderr)
+        name = self._settings.access.admin_name
+        link = f"{self._address}/#setup={secret}&user={quote(name, safe='')}"
+        print(f"There is no user yet. Choose the password of {name!r} within an hour, once, at\n  {link}", file=sys.stderr)
+
+    async def _end_connection(self, _: web.Request, response: web.StreamResponse) -> None:
+        """While the bridge stops, close each connection after its response: its client shall connect elsewhere."""
+        if self._stopping.is_set():
+            response.force_close()
 
     @property
     def _address(self) -> str:
@@ -242,9 +288,50 @@ class Bridge:
             await asyncio.sleep(_STORE_CHECK_SECONDS)
 
 
+async def lead(components: Components, health: Health) -> None:
+    """Do what one bridge does for all, until cancelled."""
+    alarms, mqtt_out = components.alarms, components.devices.mqtt_out
+    cluster, mqtt, analysis = components.cluster, components.ingress.mqtt, components.analysis
+    try:
+        if cluster is not None:
+            await alarms.service.lead()
+            if analysis.forecasts is not None:
+                await analysis.forecasts.load()
+            await mqtt_out.load()
+            if mqtt.is_shared:
+                mqtt.watch_drops(enabled=True)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(components.storage.retention.run(), name="retention")
+            tasks.create_task(alarms.notifier.run(), name="notify")
+            tasks.create_task(mqtt_out.run(), name="mqtt out")
+            for name, follower in (
+                ("advice", analysis.advice),
+                ("forecasts", analysis.forecasts),
+                ("anomalies", analysis.anomalies),
+            ):
+                if follower is not None:
+                    tasks.create_task(keep_running(follower.run, name, partial(health.annotate, name)), name=name)
+            if cluster is not None:
+                tasks.create_task(end_unowned_sockets(components), name="unowned sockets")
+    finally:
+        mqtt_out.is_started = False
+        if cluster is not None:
+            if mqtt.is_shared:
+                mqtt.watch_drops(enabled=False)
+            cluster.follow_leader()
+
+
+async def end_unowned_sockets(components: Components) -> None:
+    """Wait until the other bridges have said which devices have sockets there, then take the others offline."""
+    await asyncio.sleep(_SOCKETS_SECONDS)
+    components.devices.registry.end_unowned_sockets()
+
+
 @asynccontextmanager
-async def _serving(app: web.Application, settings: HttpSettings, connections: Connections) -> AsyncIterator[int]:
-    """Serve `app` and yield the port, which the system chooses if the settings say 0."""
+async def _serving(
+    app: web.Application, settings: HttpSettings, connections: Connections, handover: Handover | None
+) -> AsyncIterator[asyncio.Server]:
+    """Serve `app` and yield the server, whose port the system chooses if the settings say 0."""
     connections.limit_by_files(allow_open_files())
     options: dict[str, Any] = {
         "logger": request_log(),
@@ -258,13 +345,15 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
     try:
         context = settings.tls.context
         try:
+            factory = connections.factory(malformed.handlers(runner, options))
             server = await asyncio.get_running_loop().create_server(
-                connections.factory(malformed.handlers(runner, options)),
+                factory,
                 settings.host,
                 settings.port,
                 ssl=context,
                 ssl_handshake_timeout=None if context is None else settings.header_seconds,
                 backlog=_ACCEPT_BACKLOG,
+                reuse_port=handover is not None or None,
             )
         except OSError as error:
             reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "needs more privileges"}
@@ -273,7 +362,8 @@ async def _serving(app: web.Application, settings: HttpSettings, connections: Co
                 f"port {settings.port} on {settings.host} {reason}: choose another with http.port (BRIDGE_HTTP__PORT)"
             ) from None
         try:
-            yield server.sockets[0].getsockname()[1]
+            with nullcontext() if handover is None else handover.receiving(factory):
+                yield server
         finally:
             server.close()
             connections.close()

@@ -1,4 +1,4 @@
-"""The typed settings with their defaults and bounds. `loader.py` fills them from file and environment."""
+"""The typed settings with their defaults and bounds. `loader` fills them from file and environment."""
 
 from typing import Annotated, Literal
 
@@ -11,8 +11,9 @@ from bridge.core.formats.payload import Payload
 from bridge.core.formats.registry import auto_format
 from bridge.core.topic import TopicPattern, topic_level
 from bridge.settings.access import PASSWORD_LENGTHS, AccessSettings
-from bridge.settings.air import AirSettings
-from bridge.settings.alarms import AlarmsMqttSettings, AlarmsSettings
+from bridge.settings.alarms import AirSettings, AlarmsMqttSettings, AlarmsSettings
+from bridge.settings.analysis import AnalysisMqttSettings, AnalysisSettings
+from bridge.settings.cluster import ClusterSettings
 from bridge.settings.devices import DevicesSettings
 from bridge.settings.home_assistant import HomeAssistantSettings
 from bridge.settings.http import CertificateSettings, HttpSettings
@@ -29,8 +30,11 @@ __all__ = [
     "AirSettings",
     "AlarmsMqttSettings",
     "AlarmsSettings",
+    "AnalysisMqttSettings",
+    "AnalysisSettings",
     "BrokerFilesSettings",
     "CertificateSettings",
+    "ClusterSettings",
     "DevicesSettings",
     "FieldSettings",
     "HomeAssistantSettings",
@@ -49,6 +53,10 @@ HTTP_TOPIC = "$http/readings"
 """The topic of messages posted by HTTP. No subscription wildcard matches it; the device id is in the body."""
 
 
+BUS_PREFIX = "sensor-bridge-cluster"
+"""The first level of the topics of clusters."""
+
+
 class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -62,7 +70,9 @@ class Settings(Section):
     access: AccessSettings = AccessSettings()
     air: AirSettings = AirSettings()
     alarms: AlarmsSettings = AlarmsSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    cluster: ClusterSettings = ClusterSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
 
@@ -79,8 +89,12 @@ class Settings(Section):
     def own_topics(self) -> dict[str, str]:
         """Topic filters of the messages that the bridge publishes, except commands, each with the setting that it follows."""
         topics: dict[str, str] = {}
+        if self.cluster.name and self.cluster.bus.get_secret_value() == "mqtt":
+            topics["cluster.name"] = f"{BUS_PREFIX}/{self.cluster.name}/#"
         if self.alarms.mqtt.enabled:
             topics["alarms.mqtt.topic"] = f"{self.alarms.mqtt.topic}/#"
+        if self.analysis.mqtt.enabled:
+            topics["analysis.mqtt.topic"] = f"{self.analysis.mqtt.topic}/#"
         if self.home_assistant.discovery:
             topics["home_assistant.topic"] = f"{self.home_assistant_topic}/#"
             topics["home_assistant.prefix"] = f"{self.home_assistant.prefix}/device/{self.home_assistant_node}/+/config"
@@ -111,6 +125,12 @@ class Settings(Section):
             raise ValueError("mqtt.password is set, mqtt.username is not")
         if self.store.password and not self.store.has_user:
             raise ValueError("store.password is set, store.username is not")
+        if self.cluster.name and self.store.is_sqlite:
+            raise ValueError("cluster.name is set, and store.url names a SQLite file: several bridges need MongoDB")
+        if self.cluster.name and self.cluster.place is not None and self.cluster.share is None:
+            raise ValueError(
+                'cluster.place is set: only bridges that all receive have places: set cluster.receive to "all" too'
+            )
         self._check_own_topics()
         return self
 

@@ -1,8 +1,15 @@
-"""Where alarms are sent."""
+"""By which standard the air is judged, and where alarms are sent."""
 
 from pathlib import Path
+from typing import Literal
 
 from bridge.settings.section import Section, TopicPrefix
+
+
+class AirSettings(Section):
+    """`scale` is the index for particles, ozone, nitrogen and sulphur dioxide."""
+
+    scale: Literal["us-epa", "european"] = "us-epa"
 
 
 class AlarmsMqttSettings(Section):

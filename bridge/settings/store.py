@@ -18,6 +18,7 @@ class StoreSettings(RetentionSettings):
     password: SecretStr | None = None
     driver: Literal["pymongo", "motor"] = "pymongo"
     timeout_seconds: Seconds = 5.0
+    wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
     batch_limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
     @field_validator("url")

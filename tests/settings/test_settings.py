@@ -375,6 +375,37 @@ def test_mongodb_url_may_have_several_hosts(url: str, tmp_path: Path) -> None:
     assert store.url.get_secret_value() == url
 
 
+def test_a_cluster_on_a_sqlite_file_is_a_mistake(tmp_path: Path) -> None:
+    text = '[cluster]\nname = "plant"\n[store]\nurl = "sqlite:///data/bridge.db"\n'
+    assert mistakes(text, folder=tmp_path) == [
+        "settings: cluster.name is set, and store.url names a SQLite file: several bridges need MongoDB"
+    ]
+    assert load(text.replace('name = "plant"', "place = 2"), folder=tmp_path).store.is_sqlite
+
+
+@pytest.mark.parametrize(
+    ("bus", "mistake"),
+    [
+        ("kafka", "cluster.bus = 'kafka': must be mqtt, none, or the URL of a Redis server: redis://host:6379"),
+        ("kafka://host:1", "cluster.bus = 'kafka://host:1': must begin with redis:// or rediss://"),
+        (f"kafka://me:{SECRET}@host", "cluster.bus: must begin with redis:// or rediss://"),
+        (
+            f"redis://me:{SECRET}@host:0x",
+            "cluster.bus: the host must be a name or address, and its port a number from 1 to 65535",
+        ),
+    ],
+)
+def test_a_wrong_bus_is_a_mistake_that_shows_no_secret(bus: str, mistake: str, tmp_path: Path) -> None:
+    assert mistakes(f'[cluster]\nname = "plant"\nbus = "{bus}"\n', folder=tmp_path) == [f"FILE:3: {mistake}"]
+
+
+@pytest.mark.parametrize("name", ["", "-plant", "plant 1", "plant/1", "plant+", "a" * 33, "plänt", "plant\\n"])
+def test_a_wrong_name_of_a_cluster_is_a_mistake(name: str, tmp_path: Path) -> None:
+    (mistake,) = mistakes(f'[cluster]\nname = "{name}"\n', folder=tmp_path)
+    assert mistake.startswith("FILE:2: cluster.name")
+    assert mistake.endswith(": must be 1 to 32 letters, digits, _ and -, the first a letter or digit")
+
+
 @pytest.mark.parametrize("login", ["user:p@ss", "us@er:pass", "user:p:ss", "user:p%ss", "user:pass%", "user:p%4"])
 def test_unescaped_character_in_a_mongodb_login_is_a_mistake(login: str, tmp_path: Path) -> None:
     environ = {"BRIDGE_STORE__URL": f"mongodb://{login}@host/sensors"}

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from bridge.core.errors import SettingsError
 from bridge.settings import Settings
-from bridge.settings.variables import DOTENV_PATH, PREFIX, Variable, read_variables
+from bridge.settings.loader.variables import DOTENV_PATH, PREFIX, Variable, read_variables
 
 CONFIG_VARIABLE = "BRIDGE_CONFIG"
 DEFAULT_PATH = Path("config/bridge.toml")

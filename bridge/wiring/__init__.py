@@ -1,9 +1,8 @@
-"""The composition root: builds every component and joins them, in five groups."""
+"""The composition root: builds every component and joins them, in groups."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 
 from aiohttp import web
@@ -13,16 +12,16 @@ from bridge.access.service import AuthService
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.alarms.desk import AlarmDesk
 from bridge.alarms.rules_file.reading import read_rules
-from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.service import AlarmService
 from bridge.api import ApiServices, build_api
 from bridge.api.events import EVENTS, EventsApi
-from bridge.api.metrics import Counter, realtime_counters
 from bridge.api.middleware.connections import Connections
 from bridge.api.middleware.cors import CORS, Cors
 from bridge.api.websocket_stats import WebSocketsApi
+from bridge.cluster.leadership import Leadership
+from bridge.cluster.relay import Relay
+from bridge.cluster.shared_writer import NoCursor
 from bridge.core.decode import Decoder, Route
-from bridge.core.devices.location import UNKNOWN_LOCATION
 from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import RuleFileError, SettingsError
 from bridge.core.health import Health
@@ -34,23 +33,27 @@ from bridge.devices.discovery.announcements import Announcements
 from bridge.devices.discovery.stored_subscriptions import StoredSubscriptions
 from bridge.devices.discovery.topic_survey import TopicSurvey
 from bridge.devices.locations import Locations
+from bridge.devices.peers import ALONE
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registered_only_decoder import RegisteredOnlyDecoder
 from bridge.devices.registry import Registry
-from bridge.maintenance.corrections import Corrections
+from bridge.http.handover import HANDOVER
+from bridge.maintenance.corrections import Corrections, RemoteCorrections
 from bridge.maintenance.retention_job import RetentionJob
 from bridge.maintenance.retry import QuarantineRetry
 from bridge.maintenance.rollup_job import RollupJob
-from bridge.mqtt_out.stage import MqttOut, last_will, mqtt_publisher
+from bridge.mqtt_out.stage import last_will, mqtt_publisher
 from bridge.notify.notifier import Notifier, stored_alarms
 from bridge.notify.rules_file_reader import RulesFileReader
 from bridge.notify.sender import SenderParts
+from bridge.pipeline.free_cursors import FreeCursorWriter
 from bridge.pipeline.intake import Intake
-from bridge.pipeline.lease import Lease, LeasedDevices, LeasedEditor, LeasedWriter
+from bridge.pipeline.lease import Lease, LeasedDevices, LeasedEditor, LeasedWriter, this_process
 from bridge.pipeline.loop import Pipeline
+from bridge.pipeline.meters import LoopDelay, WriteMeter
 from bridge.pipeline.profile_writer import ProfileWriter
 from bridge.pipeline.system_events import SystemEvents
-from bridge.ports import KeyValueStore, Publisher, PublisherStage, Store
+from bridge.ports import KeyValueStore, Publisher, PublisherStage, ReadingWriter, Store
 from bridge.realtime.auth.authenticator import Authenticator
 from bridge.realtime.auth.expiry import AuthenticatedConnections
 from bridge.realtime.channel_protocol import ChannelProtocol
@@ -66,82 +69,14 @@ from bridge.sources.http.source import HttpSource
 from bridge.sources.mqtt.connection import SOURCE, RetainedMessage
 from bridge.sources.mqtt.listener import follow, listen
 from bridge.sources.mqtt.source import MqttSource
+from bridge.wiring.analysis import AnalysisParts, build_analysis, facts_of
+from bridge.wiring.cluster import ClusterParts, build_cluster, peers_of
+from bridge.wiring.components import Access, Alarms, Components, Devices, Ingress, Meters, Realtime, Storage
+from bridge.wiring.counters import counters
 
 log = logging.getLogger(__name__)
 
 _STORE = "store"
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    store: Store
-    lease: Lease
-    cursor: Cursor
-    retention: RetentionJob
-    rollups: RollupJob
-
-
-@dataclass(frozen=True, slots=True)
-class Ingress:
-    """The path of a message from its source to the publishers. `closed` is set when no more messages are settled."""
-
-    intake: Intake
-    decoder: Decoder
-    pipeline: Pipeline
-    mqtt: MqttSource
-    http: HttpSource
-    events: EventsApi
-    closed: asyncio.Event
-
-
-@dataclass(frozen=True, slots=True)
-class Devices:
-    registry: Registry
-    commands: CommandService
-    locations: Locations
-    air: AirMonitor
-    profiles: ProfileService
-    subscriptions: StoredSubscriptions
-    announcements: Announcements
-    survey: TopicSurvey
-    mqtt_out: MqttOut
-
-
-@dataclass(frozen=True, slots=True)
-class Alarms:
-    service: AlarmService
-    notifier: Notifier
-    rules: RulesFileReader
-    desk: AlarmDesk
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    service: AuthService
-    authenticator: Authenticator
-    connections: Connections
-    cors: Cors
-    limiter: ConnectionLimiter
-
-
-@dataclass(frozen=True, slots=True)
-class Realtime:
-    hub: Hub
-    device_sockets: DeviceSockets
-    socketio: SocketIoServer
-    topics: TopicProtocol
-    channels: ChannelProtocol
-    events: SystemEvents
-
-
-@dataclass(frozen=True, slots=True)
-class Components:
-    storage: Storage
-    ingress: Ingress
-    devices: Devices
-    alarms: Alarms
-    access: Access
-    realtime: Realtime
 
 
 def build(
@@ -153,20 +88,37 @@ def build(
     on_link: Callable[[str], None],
 ) -> Components:
     """Build all components and add every route to `app`. `on_link` receives the secret that creates the first admin."""
-    storage = Storage(store, Lease(store), Cursor(), RetentionJob(store), RollupJob(store, settings.devices.limit))
-    hub = Hub(store, settings.realtime)
+    holder = this_process(settings.cluster.name or "")
+    leadership = Leadership(store, holder) if settings.cluster.name else None
+    lease = leadership or Lease(store, holder, wait_seconds=settings.store.wait_seconds)
+    relay = Relay()
+    storage = Storage(store, lease, Cursor(), RetentionJob(store), RollupJob(store, settings.devices.limit))
+    hub = Hub(store, settings.realtime, may_be_behind=leadership is not None)
     registry = Registry(
-        store, settings.devices, saved=LeasedDevices(store.devices, storage.lease), takes_sites=settings.site_from_readings
+        store,
+        settings.devices,
+        saved=LeasedDevices(store.devices, lease),
+        takes_sites=settings.site_from_readings,
+        peers=ALONE if leadership is None else peers_of(leadership, relay),
     )
     access = _access(settings, store, app[CORS], hub, registry, on_link)
-    for name, part in (("lease", storage.lease), ("devices", registry), ("access", access.service)):
+    if leadership is not None:
+        access.service.first_admin.may_give_link = lambda: leadership.held
+    for name, part in (("lease", storage.lease), ("devices", registry.saver), ("access", access.service)):
         part.on_write = partial(_report_write, health, name)
 
     closed = asyncio.Event()
     intake = Intake(ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
-    will = last_will(settings)
+    will = None if leadership else last_will(settings)  # of several bridges none may say that all have ended
     mqtt = MqttSource(
-        settings.mqtt, intake, health, memory=store, publisher=hub, will=None if will is None else RetainedMessage(*will)
+        settings.mqtt,
+        intake,
+        health,
+        memory=store,
+        publisher=hub,
+        will=None if will is None else RetainedMessage(*will),
+        share=settings.cluster.share,
+        watch_drops=settings.cluster.share is None,
     )
     sockets = WebSocketServer(settings.http, settings.realtime, hub, access.limiter, access.authenticator)
     device_sockets = DeviceSockets(
@@ -181,8 +133,9 @@ def build(
     )
     commands = CommandService(store.commands, registry, settings.devices, socket=device_sockets, mqtt=mqtt)
     profiles = Profiles()
-    decoder = Decoder(all_routes(settings), profiles=profiles)
-    active = ActiveRoutes(decoder, mqtt, (*DEVICE_ROUTES, *settings.routes), (EVENTS,))
+    first_routes = (*DEVICE_ROUTES, *settings.routes)  # made once: it takes a tenth of a start
+    decoder = Decoder((*first_routes, EVENTS), profiles=profiles)
+    active = ActiveRoutes(decoder, mqtt, first_routes, (EVENTS,))
     subscriptions = StoredSubscriptions(store, settings.mqtt.subscriptions, active.set_stored, settings.own_topics)
     own = [route.pattern for route in settings.own_routes]
     announcements = Announcements(settings.mqtt, store, active, decoder, registry, partial(follow, settings.mqtt), own)
@@ -193,7 +146,8 @@ def build(
         discovery=settings.mqtt.discovery,
     )
     learned = ProfileService(profiles, store.profiles, registry)
-    locations = Locations(store.locations, store, registry, hub, storage.lease.confirm)
+    outgoing = hub if leadership is None else relay.outgoing
+    locations = Locations(store.locations, store, registry, outgoing, storage.lease.confirm)
     alarms = _alarms(settings, store, registry, health, access.service)
     service = alarms.service
     air = AirMonitor(lambda: service.fold, settings.air.scale)
@@ -207,16 +161,31 @@ def build(
         standing=lambda: (one.public() for one in service.standing()),
     )
     mqtt.on_connected = mqtt_out.retained.on_connected
+    analysis_parts = AnalysisParts(registry, profiles, commands, alarms, access.service, mqtt_out, outgoing)
+    analysis = build_analysis(settings, store, analysis_parts)
     devices = Devices(registry, commands, locations, air, learned, subscriptions, announcements, survey, mqtt_out)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
+    writer: ReadingWriter = ProfileWriter(store, profiles, store.profiles)
+    stages = (commands, registry, service, air, mqtt_out, analysis.feed)
+    cluster = None
+    if leadership is None:
+        publisher, cursor = chain((*stages, hub)), storage.cursor
+        writer = FreeCursorWriter(LeasedWriter(writer, storage.lease), cursor)
+    else:
+        publisher, cursor = chain((relay, *stages, relay.outgoing, hub)), NoCursor()
+        remote = RemoteCorrections(store, registry, hub)
+        parts = ClusterParts(registry, commands, locations, subscriptions, service, mqtt, hub, remote)
+        cluster = build_cluster(settings, store, writer, intake, relay, leadership, parts)
+        writer = cluster.writer
+    meters = Meters(WriteMeter(writer), LoopDelay())
     pipeline = Pipeline(
         intake=intake,
         decoder=admission,
-        store=LeasedWriter(ProfileWriter(store, profiles, store.profiles), storage.lease),
-        publisher=chain((commands, registry, service, air, mqtt_out, hub)),
+        store=meters.writes,
+        publisher=publisher,
         ledger=ledger,
         health=health,
-        cursor=storage.cursor,
+        cursor=cursor,
     )
     http = HttpSource(settings.http, intake, ledger, health, closed)
     ingress = Ingress(intake, decoder, pipeline, mqtt, http, EventsApi(intake, closed), closed)
@@ -237,10 +206,10 @@ def build(
     storage.retention.on_quarantine_full, health.on_change = events.quarantine_full, events.on_health
     realtime = Realtime(hub, device_sockets, socketio, topics, channels, events)
 
-    components = Components(storage, ingress, devices, alarms, access, realtime)
+    components = Components(storage, cluster, ingress, devices, alarms, analysis, access, realtime, meters)
     services = ApiServices(
         store=store,
-        corrections=Corrections(LeasedEditor(store, storage.lease), registry, hub, hub),
+        corrections=Corrections(LeasedEditor(store, storage.lease), registry, hub, outgoing),
         hub=hub,
         ledger=ledger,
         health=health,
@@ -251,8 +220,10 @@ def build(
         locations=locations,
         air=air,
         alarms=alarms.desk,
+        advice=analysis.advice_desk,
         notifier=alarms.notifier,
         rules=alarms.rules,
+        anomalies=analysis.anomaly_desk,
         readings=http,
         events=ingress.events,
         websockets=WebSocketsApi(topics, channels, hub),
@@ -263,7 +234,9 @@ def build(
         announcements=announcements,
         survey=survey,
         retry=QuarantineRetry(store.quarantine, admission, intake, closed, settings.http.post_seconds).retry,
-        counters=counters(components),
+        published_until=lambda: None if cluster is None else cluster.reader.delivered,
+        cluster=lambda: None if cluster is None else cluster.public(hub.client_count),
+        counters=counters(components, app.get(HANDOVER)),
     )
     build_api(app, settings, services)
     return components
@@ -279,7 +252,7 @@ def _alarms(settings: Settings, store: Store, registry: Registry, health: Health
         store,
         file.rules,
         devices_limit=settings.devices.limit,
-        facts=partial(_facts, registry),
+        facts=partial(facts_of, registry),
         is_up=partial(_is_up, health),
     )
     notifier = Notifier(
@@ -293,13 +266,6 @@ def _alarms(settings: Settings, store: Store, registry: Registry, health: Health
     service.journal.record, service.journal.tell_now = notifier.record, notifier.tell_now
     desk = AlarmDesk(service, store.alarms, store.deliveries, access.audit if access.required else None)
     return Alarms(service, notifier, RulesFileReader(settings.alarms.file, file, service, notifier), desk)
-
-
-def _facts(registry: Registry, device_id: str) -> DeviceFacts:
-    if device_id not in registry:
-        return UNKNOWN_FACTS
-    location = registry.location(device_id) or UNKNOWN_LOCATION
-    return DeviceFacts(location.site or None, location.room or None, registry.get(device_id).expected_seconds)
 
 
 def _is_up(health: Health, component: str) -> bool:
@@ -354,106 +320,3 @@ class _NoSource:
 
     async def applied(self, seconds: float) -> None:
         """Return at once."""
-
-
-def counters(components: Components) -> tuple[Counter, ...]:
-    ingress, storage, access, devices = components.ingress, components.storage, components.access, components.devices
-    alarms, notifier = components.alarms.service, components.alarms.notifier
-    service, registry, connections = access.service, devices.registry, access.connections
-    return (
-        Counter("bridge_unknown_keys", "Unknown payload keys, by device.", lambda: len(ingress.decoder.unknown_keys)),
-        Counter("bridge_broker_dropped", "Messages dropped by the broker, by its count.", lambda: ingress.mqtt.broker_dropped),
-        Counter(
-            "bridge_mqtt_copies",
-            "Copies of messages for overlapping subscriptions, acknowledged and not counted as received.",
-            lambda: ingress.mqtt.copies.copies,
-        ),
-        Counter(
-            "bridge_mqtt_unwanted",
-            "Messages of merged subscriptions that match no pattern, acknowledged and not counted as received.",
-            lambda: ingress.mqtt.copies.unwanted,
-        ),
-        Counter(
-            "bridge_mqtt_retained",
-            "Retained messages of alarms and Home Assistant, by outcome.",
-            lambda: asdict(devices.mqtt_out.retained.counts) | {"refused": ingress.mqtt.publications_refused},
-            label="outcome",
-        ),
-        Counter(
-            "bridge_rejected_removed",
-            "Messages removed from a full quarantine.",
-            lambda: storage.retention.removed.rejected_over,
-        ),
-        Counter("bridge_audit_removed", "Events removed from a full audit log.", lambda: storage.retention.removed.audit_over),
-        Counter("bridge_rollup_hours", "Hours of devices that were rolled up.", lambda: storage.rollups.hours),
-        Counter("bridge_posts_refused", "Requests with readings answered 503, by reason.", lambda: ingress.http.refused),
-        Counter("bridge_idempotency_keys_forgotten", "Keys evicted before they expired.", lambda: ingress.http.keys.evicted),
-        Counter("bridge_events_refused", "Events by HTTP that were refused.", lambda: ingress.events.refused),
-        Counter("bridge_connections", "TCP connections accepted.", lambda: connections.accepted),
-        Counter("bridge_connections_ended", "TCP connections closed by the bridge, by reason.", lambda: connections.ended),
-        Counter("bridge_origins_refused", "Requests of pages whose origin is not allowed.", lambda: access.cors.refused),
-        *realtime_counters(components.realtime.hub, access.limiter),
-        Counter(
-            "bridge_devices_unlisted",
-            "Readings and statuses of devices that were not registered.",
-            lambda: registry.counts.unlisted,
-        ),
-        Counter(
-            "bridge_alarms_standing",
-            "Alarms that are not normal, by priority.",
-            components.alarms.desk.standing_numbers,
-            label="priority",
-            falls=True,
-        ),
-        Counter(
-            "bridge_alarms_unacknowledged",
-            "Alarms that nobody has acknowledged, by priority.",
-            partial(components.alarms.desk.standing_numbers, only_unacknowledged=True),
-            label="priority",
-            falls=True,
-        ),
-        Counter(
-            "bridge_alarm_readings_not_live",
-            "Readings that raise no alarm, by reason; `past` are those of them that violate a limit.",
-            lambda: asdict(alarms.fold.counts),
-            label="reason",
-        ),
-        Counter(
-            "bridge_alarm_changes",
-            "Changes of alarms that were stored.",
-            lambda: alarms.journal.counts.stored,
-        ),
-        Counter(
-            "bridge_alarm_readings_repeated",
-            "Readings folded again from the store, after a restart or a pause.",
-            lambda: alarms.counts.replayed,
-        ),
-        Counter("bridge_alarm_pauses", "Pauses because too many changes waited.", lambda: alarms.counts.pauses),
-        Counter(
-            "bridge_notifications",
-            "Messages about alarms, by target.",
-            lambda: {name: one.sent for name, one in notifier.counts.items()},
-            label="target",
-        ),
-        Counter(
-            "bridge_notifications_failed",
-            "Attempts to send a message about alarms that failed, by target.",
-            lambda: {name: one.failed for name, one in notifier.counts.items()},
-            label="target",
-        ),
-        Counter(
-            "bridge_watchdog_calls", "Calls of the watchdog, by outcome.", lambda: notifier.watchdog_counts, label="outcome"
-        ),
-        Counter(
-            "bridge_device_state_dropped", "Keys of devices' states beyond the limits.", lambda: registry.counts.state_keys
-        ),
-        Counter(
-            "bridge_telemetry_not_kept",
-            "Telemetry messages above 16 KiB, which GET /get_telemetry does not return.",
-            lambda: registry.counts.telemetry,
-        ),
-        Counter("bridge_commands", "Commands, by outcome.", lambda: asdict(devices.commands.counts), label="state"),
-        Counter("bridge_access_refused", "Refused authentications, by reason.", lambda: service.counts),
-        Counter("bridge_login_attempts_delayed", "Login attempts refused by the lockout.", lambda: service.lockout.refused),
-        Counter("bridge_audit_lost", "Audit events lost because too many waited.", lambda: service.audit.lost),
-    )
