@@ -1,8 +1,6 @@
 """The commands: one thin function each."""
 
 import asyncio
-import logging
-import os
 import random
 import sys
 import time
@@ -11,11 +9,27 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
 
 from bridge import __version__
-from bridge.cli import alarms, data, devices, users
-from bridge.cli.import_users import import_users
-from bridge.cli.options import TokenFileOption, TokenOption, UrlOption
+from bridge.cli import cluster
+from bridge.cli.accounts import devices, users
+from bridge.cli.accounts.import_users import import_users
+from bridge.cli.analysis import actions, alarms, anomalies, forecast
+from bridge.cli.data import rejected, transfer
+from bridge.cli.help import arrange
+from bridge.cli.logs import log_to_stderr
+from bridge.cli.options import (
+    DEMO_DATABASE,
+    DEMO_FOLDER,
+    LOCAL_BRIDGE,
+    JsonOption,
+    TokenFileOption,
+    TokenOption,
+    UrlOption,
+    seconds_between,
+)
+from bridge.cli.run import run
 from bridge.cli.runner import (
     FAILED,
     WRONG_SETTINGS,
@@ -31,31 +45,43 @@ from bridge.cli.settings_file import settings_path
 from bridge.core.errors import BridgeError, PatternError, RuleFileError, SettingsError
 from bridge.core.formats.registry import FormatName
 from bridge.core.topic import TopicPattern
-from bridge.settings import Settings
 from bridge.settings.loader import load_settings
 from bridge.tools.stop_signals import on_stop_signals
-from bridge.tools.terminal import printable
+
+_DAY = 86_400.0
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Bridge from MQTT, HTTP and WebSocket sensors to MongoDB or SQLite, and to Socket.IO, WebSocket and HTTP clients.",
 )
-app.add_typer(data.rejected, name="rejected")
+app.add_typer(rejected.rejected, name="rejected")
 app.add_typer(users.users, name="user")
 app.add_typer(users.keys, name="key")
 app.add_typer(devices.devices, name="device")
+app.add_typer(actions.actions, name="actions")
 app.add_typer(alarms.alarms, name="alarms")
+app.add_typer(anomalies.anomalies, name="anomalies")
+app.add_typer(cluster.cluster, name="cluster")
+app.add_typer(forecast.forecast, name="forecast")
 
 
-JsonOption = Annotated[Path | None, typer.Option(dir_okay=False, help="Write all results to this file.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--json", dir_okay=False, metavar="FILE", help="Write all results to this file, as JSON.")
+]
+
+
+def command_line() -> TyperGroup:
+    """Return all commands, in the order of `--help`."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)  # noqa: S101 - an app of several commands is a group
+    return arrange(group)
 
 
 def run_command() -> None:
     """Run the command of the arguments. An expected error is one message and an exit code, never a traceback."""
     try:
-        app()
+        command_line()(prog_name="sensor-bridge")
     except SettingsError as error:
         print_line("wrong settings", errors, "bold red")
         print_line(str(error), errors)
@@ -95,42 +121,30 @@ def version() -> None:
     _print_version(True)
 
 
-@app.command()
-def run(config: ConfigOption = None) -> None:
-    """Run the bridge."""
-    from bridge.app import Bridge
-
-    settings = load_settings(config)
-    _log_to_stderr(settings)
-
-    async def bridge() -> None:
-        running = Bridge(settings)
-        on_stop_signals(running.stop, running.reload)
-        await running.run()
-        # Everything is closed. Python would still wait for driver threads that wait for an unavailable server.
-        logging.shutdown()
-        os._exit(0)
-
-    run_loop(bridge())
+app.command()(run)
 
 
 @app.command()
 def demo(
     config: ConfigOption = None,
-    data: Annotated[Path, typer.Option(help="Folder of the database and the broker's files.")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="Folder of the database and the broker's files.")] = DEMO_FOLDER,
     sensors: Annotated[int, typer.Option(min=0, max=1000, help="Number of simulated sensors.")] = 3,
+    history_days: Annotated[
+        int,
+        typer.Option(min=0, max=31, help="Days of simulated history that a new store begins with; 0 for none."),
+    ] = 7,
 ) -> None:
     """Run a broker, the bridge with a SQLite store, and simulated sensors in one process."""
     from bridge.cli.demo import run_demo
 
-    defaults = {"mqtt": {"url": "mqtt://127.0.0.1:1883"}, "store": {"url": f"sqlite:///{data / 'bridge.db'}"}}
+    defaults = {"mqtt": {"url": "mqtt://127.0.0.1:1883"}, "store": {"url": f"sqlite:///{data / DEMO_DATABASE}"}}
     settings = load_settings(config, defaults=defaults)
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
 
     async def run_until_signal() -> None:
         stop = asyncio.Event()
         on_stop_signals(stop.set)
-        await run_demo(settings, data=data, sensors=sensors, stop=stop, print_line=print_line)
+        await run_demo(settings, data=data, count=sensors, history_days=history_days, stop=stop, print_line=print_line)
 
     run_loop(run_until_signal())
 
@@ -182,8 +196,8 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 @app.command()
 def tail(
-    url: UrlOption = "http://localhost:3000",
-    plain: Annotated[bool, typer.Option(help="Print one JSON line per reading, for pipes.")] = False,
+    url: UrlOption = LOCAL_BRIDGE,
+    plain: Annotated[bool, typer.Option("--json", "--plain", help="Print one JSON line per reading, as into a pipe.")] = False,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many readings.")] = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
@@ -198,24 +212,37 @@ def tail(
 
 @app.command()
 def command(
-    device: Annotated[str, typer.Argument(help="Device id.")],
-    name: Annotated[str, typer.Argument(help="Command, as the device defines it.")],
-    value: Annotated[str | None, typer.Argument(help="Value of the command.")] = None,
-    url: UrlOption = "http://localhost:3000",
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="Device id.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Command, as the device defines it.")],
+    value: Annotated[str | None, typer.Argument(metavar="VALUE", help="Value of the command.")] = None,
+    url: UrlOption = LOCAL_BRIDGE,
     queue: Annotated[bool, typer.Option("--queue", help="Queue the command if the device is offline.")] = False,
-    expires: Annotated[float | None, typer.Option(min=0.1, help="Seconds until the command expires.")] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the device's confirmation.")] = 0.0,
+    expires: Annotated[
+        float | None,
+        typer.Option(parser=seconds_between(0.1, _DAY), metavar="DURATION", help="How long it may be sent, as 30s or 5m."),
+    ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            parser=seconds_between(0, _DAY),
+            metavar="DURATION",
+            help="How long to wait for the device's confirmation, as 10s. Exit code 1 if there is none.",
+            show_default=False,
+        ),
+    ] = 0.0,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
 ) -> None:
-    """Send a device a command through a running bridge."""
+    """Send a device a command through a running bridge. With --wait, only a confirmed command is exit code 0."""
     from bridge.tools.api_client import read_token, send_command
 
     fields = {"command": name, "value": value, "queue": queue, "expires": expires}
     body = {key: field for key, field in fields.items() if field is not None}
     sent = run_loop(send_command(url, device, body, wait, read_token(token, token_file)))
     print_line(f"{sent['id']} {sent['state']}" + (f": {sent['error']}" if "error" in sent else ""))
-    if sent["state"] in ("failed", "expired"):
+    if wait and sent["state"] in ("queued", "sent"):
+        print_line(f"not confirmed within {wait:g} s", errors)
+    if sent["state"] in ("failed", "expired") or (wait and sent["state"] != "confirmed"):
         sys.exit(FAILED)
 
 
@@ -228,7 +255,9 @@ def bench(
     clients: Annotated[list[int] | None, typer.Option(min=1, max=50_000, help="Number of clients; may be repeated.")] = None,
     rate: Annotated[float | None, typer.Option(min=0.1, max=100_000, help="Readings per second.")] = None,
     burst: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Readings in a burst.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, max=3600, help="Duration at the rate.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(parser=seconds_between(0.1, 3600), metavar="DURATION", help="How long at the rate, as 30s.")
+    ] = None,
     rooms: Annotated[int | None, typer.Option(min=1, max=1000, help="Number of devices.")] = None,
     way: Annotated[str | None, typer.Option(help="Protocol of the clients: socketio, topics or channels.")] = None,
     url: Annotated[
@@ -237,9 +266,12 @@ def bench(
     broker: Annotated[str | None, typer.Option(help="mqtt://…, the broker of the bridge. Default: one is started.")] = None,
     store: Annotated[str | None, typer.Option(help="Store of the started bridge. Default: a temporary SQLite file.")] = None,
     pid: Annotated[int | None, typer.Option(min=1, help="Process of the running bridge, to measure CPU and memory.")] = None,
-    json: JsonOption = None,
+    json: ReportOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random values.")] = 1,
-    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Fail after this many seconds without a delivery.")] = 30.0,
+    patience: Annotated[
+        float,
+        typer.Option(parser=seconds_between(0.1, 600), metavar="DURATION", help="Fail after this long without a delivery."),
+    ] = 30.0,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
 ) -> None:
@@ -262,9 +294,16 @@ def probe(
     url: Annotated[str, typer.Option(help="URL of a running bridge.")] = "http://127.0.0.1:3000",
     broker: Annotated[str | None, typer.Option(help="mqtt://…, the broker of the bridge. Default: from the settings.")] = None,
     config: ConfigOption = None,
-    seconds: Annotated[float | None, typer.Option(min=1, max=86_400, help="Repeat for this long. Default: once.")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds_between(1, _DAY), metavar="DURATION", help="Repeat for this long, as 90s or 1h. Default: once."
+        ),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.1, max=1440, help="The same in minutes.")] = None,
-    interval: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between rounds.")] = 1.0,
+    interval: Annotated[
+        float, typer.Option(parser=seconds_between(0.1, 3600), metavar="DURATION", help="Time between rounds.")
+    ] = 1.0,
     device: Annotated[
         str | None, typer.Option(help="Device id to publish as, used by the probe only. Default: probe-…")
     ] = None,
@@ -277,8 +316,10 @@ def probe(
     admin_token: Annotated[
         str | None, typer.Option(envvar="PROBE_ADMIN_TOKEN", help="Admin token, to listen at /ws/device.")
     ] = None,
-    json: JsonOption = None,
-    patience: Annotated[float, typer.Option(min=0.1, max=600, help="Deadline of every answer in seconds.")] = 5.0,
+    json: ReportOption = None,
+    patience: Annotated[
+        float, typer.Option(parser=seconds_between(0.1, 600), metavar="DURATION", help="Deadline of every answer.")
+    ] = 5.0,
     clean: Annotated[bool, typer.Option("--clean", help="Remove the readings of the test; needs the right to manage.")] = False,
 ) -> None:
     """Test a running bridge end to end, through every input and output. Without arguments on a terminal, a menu is shown.
@@ -321,7 +362,9 @@ def map_message(
     payload: Annotated[str | None, typer.Option(help="Payload of the message; - reads standard input.")] = None,
     topic: Annotated[str | None, typer.Option(help="Topic of the message; with --capture a topic filter.")] = None,
     capture: Annotated[bool, typer.Option("--capture", help="Take the next message from the configured broker.")] = False,
-    seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="How long --capture waits.")] = 30.0,
+    seconds: Annotated[
+        float, typer.Option(parser=seconds_between(0.1, _DAY), metavar="DURATION", help="How long --capture waits, as 5m.")
+    ] = 30.0,
     only: Annotated[FormatName | None, typer.Option("--format", help="Try only this format.")] = None,
 ) -> None:
     """Show how each payload format decodes a message, and the settings for the best one."""
@@ -340,10 +383,12 @@ def map_message(
 @app.command()
 def discover(
     config: ConfigOption = None,
-    seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="How long to listen.")] = 60.0,
+    seconds: Annotated[
+        float, typer.Option(parser=seconds_between(0.1, _DAY), metavar="DURATION", help="How long to listen, as 60 or 5m.")
+    ] = 60.0,
     topic: Annotated[list[str] | None, typer.Option(help="Topic filter; may be repeated. Default: # (every topic).")] = None,
     write: Annotated[bool, typer.Option("--write", help="Add the subscriptions to the settings file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Listen to the broker, show which topics carry readings, and propose subscriptions for those that nobody takes."""
     from bridge.cli import discover as discovery
@@ -370,21 +415,6 @@ def _topic_filters(texts: list[str]) -> list[str]:
         raise typer.BadParameter(str(error), param_hint="--topic") from None
 
 
-app.command("export")(data.export_readings)
-app.command("import")(data.import_readings)
+app.command("export")(transfer.export_readings)
+app.command("import")(transfer.import_readings)
 app.command("import-users")(import_users)
-
-
-class _PrintableFormatter(logging.Formatter):
-    """Escapes control characters: a text of a library may quote what a stranger sent."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record), "\n\t")
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=settings.log.level.upper())
-    for verbose in ("socketio", "engineio", "aiohttp.access", "pymongo", "bridge.sources.mqtt.client"):
-        logging.getLogger(verbose).setLevel(logging.WARNING)

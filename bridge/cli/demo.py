@@ -1,23 +1,29 @@
 """Run a broker, the bridge with a SQLite store, and simulated sensors in one process."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from bridge.app import Bridge
+from bridge.cli.demo_history import write_history
+from bridge.cli.render import progress_bar
+from bridge.cli.runner import errors
+from bridge.core.errors import StoreError
 from bridge.settings import Settings
 from bridge.settings.section import in_url
 from bridge.tools.local_broker import embedded_broker
-from bridge.tools.simulator import simulate
+from bridge.tools.simulator import SimulatedSensor, device_ids, publish_sensors
 
 _READINGS_PER_SENSOR_PER_SECOND = 0.5
+_SEED = 1
 
 
 async def run_demo(
-    settings: Settings, *, data: Path, sensors: int, stop: asyncio.Event, print_line: Callable[[str], None]
+    settings: Settings, *, data: Path, count: int, history_days: int, stop: asyncio.Event, print_line: Callable[[str], None]
 ) -> None:
-    """Run until `stop` is set. Raises `PortUnavailable`."""
+    """Run with `count` sensors until `stop` is set. Raises `PortUnavailable`."""
 
     def say(text: str) -> None:
         with suppress(OSError):  # the terminal may be closed
@@ -25,15 +31,24 @@ async def run_demo(
 
     async with embedded_broker(settings.mqtt.host, settings.mqtt.port, data, say) as (broker, protocol):
         settings = settings.model_copy(update={"mqtt": settings.mqtt.model_copy(update={"protocol": protocol})})
+        sensors = [SimulatedSensor(device_id, _SEED) for device_id in device_ids(count)]
+        await _write_history(settings, sensors, history_days, say)
+        if stop.is_set():
+            return
         bridge = Bridge(settings)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(bridge.run(), name="bridge")
             await _wait_for_any(tasks, bridge.listening, stop)
-            say(_summary(settings, bridge.port, broker, sensors))
-            rate = _READINGS_PER_SENSOR_PER_SECOND * sensors
+            say(_summary(settings, bridge.port, broker, count))
             if sensors:
                 simulator = tasks.create_task(
-                    simulate(settings.mqtt, devices=sensors, rate=rate, seed=1, lost=lambda reason: say(f"sensors: {reason}")),
+                    publish_sensors(
+                        settings.mqtt,
+                        sensors,
+                        rate=_READINGS_PER_SENSOR_PER_SECOND * count,
+                        lost=lambda reason: say(f"sensors: {reason}"),
+                        says_offline=False,  # or the next start would show alarms: the sensors have fallen silent
+                    ),
                     name="simulator",
                 )
             await stop.wait()
@@ -43,6 +58,19 @@ async def run_demo(
                 await asyncio.wait((simulator,))
             bridge.stop()
             await running
+
+
+async def _write_history(settings: Settings, sensors: Sequence[SimulatedSensor], days: int, say: Callable[[str], None]) -> None:
+    """Write the sensors' history into a new store. The demo runs without it if the store is unavailable."""
+    try:
+        with progress_bar(errors, "writing a history") as progress:
+            stored = await write_history(settings.store, sensors, days=days, now_seconds=int(time.time()), progress=progress)
+    except StoreError as error:
+        say(f"history: not written: {error}")
+    else:
+        if stored:
+            span = "day" if days == 1 else f"{days} days"
+            say(f"history: {stored:,} simulated readings of the last {span} written; --history-days 0 writes none")
 
 
 async def _wait_for_any(tasks: asyncio.TaskGroup, *events: asyncio.Event) -> None:

@@ -1,6 +1,7 @@
 """`sensor-bridge discover`: what the topics of the broker carry, and the subscriptions for it."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +25,9 @@ from bridge.tools.stop_signals import on_stop_signals
 from bridge.tools.terminal import printable
 
 _LISTED = 5  # topics and devices of one row
+_HEADINGS = ("topics", "family", "devices and values", "not taken")
 _WIDE = 140  # columns of a table that is not shown on a terminal
+_UNLIMITED = 100_000  # columns, for the width that a table needs
 
 
 async def survey_broker(settings: Settings, topics: Sequence[str], seconds: float) -> Survey:
@@ -69,14 +73,10 @@ def print_findings(console: Console, survey: Survey, findings: Sequence[Finding]
     if not survey.messages:
         print_line("No message arrived. A sensor that sends every five minutes needs --seconds 300.", console)
         return
-    if not console.is_terminal:
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
         console.width = _WIDE
-    table = Table(show_lines=True)
-    for heading in ("topics", "family", "devices and values", "not taken"):
-        table.add_column(heading, overflow="fold")
-    for finding in findings:
-        table.add_row(_topics(finding), Text(printable(finding.family)), _devices(finding), _not_taken(finding))
-    console.print(table)
+    rows = [(_topics(one), Text(printable(one.family)), _devices(one), _not_taken(one)) for one in findings]
+    _print_rows(console, rows)
     print_line(f"{survey.messages:,} messages on {survey.topic_count:,} topics", console)
     if survey.dropped:
         print_line(
@@ -90,6 +90,23 @@ def print_findings(console: Console, survey: Survey, findings: Sequence[Finding]
         return
     print_line(f"\nIn {path}, under [mqtt], together with your other subscriptions (--write does it):\n", console)
     print_line("\n".join(["subscriptions = [", *subscriptions, "]"]), console)
+
+
+def _print_rows(console: Console, rows: Sequence[Sequence[Text]]) -> None:
+    """Print a table if its columns can be as wide as their longest words, else the cells of each row below each other."""
+    table = Table(*_HEADINGS, show_lines=True)
+    for row in rows:
+        table.add_row(*row)
+    unlimited = console.options.update(width=_UNLIMITED)
+    if Measurement.get(console, unlimited, table).minimum <= console.width:
+        console.print(table)
+        return
+    for topics, *others in rows:
+        console.print(topics, soft_wrap=True)
+        for heading, cell in zip(("family: ", "", "not taken: "), others, strict=True):
+            for line in cell.split() if cell else ():
+                console.print(Text(f"  {heading}") + line, soft_wrap=True)
+        console.print()
 
 
 def write_findings(console: Console, findings: Sequence[Finding], path: Path | None) -> None:

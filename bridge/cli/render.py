@@ -1,20 +1,27 @@
-"""Tables and progress bars of the commands on stored data. Message texts are printed without markup or control characters."""
+"""Lists and progress bars of the commands. Texts are printed without markup or control characters."""
 
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from textwrap import wrap
+from typing import Any
 
+import orjson
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from bridge.core.payload import PAYLOAD_LIMIT_BYTES
-from bridge.core.query import QuarantinedMessage, QuarantineGroup
-from bridge.core.timestamp import iso
-from bridge.maintenance.retry import RetryResult
+from bridge.core.timestamp import parse_time
 from bridge.tools.terminal import printable
 
-_HEX_WIDTH = 16
+_GAP = 2  # blanks between columns: one of the box, one of the padding
+_PROSE_WIDTH = 16  # a text that wraps at words has at least this many, or else records are printed
 
 
 @contextmanager
@@ -51,70 +58,100 @@ def counting_bar(console: Console, task: str, total: int) -> Iterator[Callable[[
         yield advance
 
 
-def print_groups(console: Console, groups: Sequence[QuarantineGroup]) -> None:
-    if not groups:
-        console.print(Text("the quarantine is empty"))
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a list. `prose` may be wrapped at its blanks; nothing else ever is, and nothing is cut."""
+
+    name: str
+    prose: bool = False
+    number: bool = False
+
+
+def print_list(console: Console, columns: Sequence[Column | str], rows: Sequence[Sequence[str]], empty: str) -> None:
+    """Print a table where the terminal is wide enough for it, else a record of lines per row; `empty` if there is no row.
+
+    Where the width is short, columns without a value are left out first, and then headings and prose are wrapped. Output
+    that is not a terminal is as wide as needed, unless COLUMNS is set.
+    """
+    if not rows:
+        console.print(Text(printable(empty)), soft_wrap=True)
         return
-    table = Table(title=f"{sum(group.count for group in groups):,} rejected messages", title_justify="left")
-    for column in ("code", "field", "count", "newest", "example"):
-        table.add_column(column, justify="right" if column == "count" else "left", overflow="fold")
-    for group in groups:
-        add_row(table, group.code, group.field or "", f"{group.count:,}", iso(group.newest_ms), group.reason)
+    listed = [Column(column) if isinstance(column, str) else column for column in columns]
+    cells = [[printable(cell) for cell in row] for row in rows]
+    width = console.width if console.is_terminal or os.environ.get("COLUMNS") else None
+    if width is not None and _width(listed, cells) > width:
+        shown = [at for at in range(len(listed)) if at == 0 or any(row[at] for row in cells)]
+        listed, cells = [listed[at] for at in shown], [[row[at] for at in shown] for row in cells]
+        headed = _wrap_headings(listed, cells)
+    else:
+        headed = listed
+    if width is not None and _width(headed, cells, wrapped=True) > width:
+        _print_records(console, listed, cells)
+    else:
+        if width is None:
+            console.width = max(console.width, _width(listed, cells))
+        _print_table(console, headed, cells)
+
+
+def print_json(console: Console, value: Any) -> None:  # noqa: ANN401 - JSON
+    """Print indented JSON in which characters that a terminal would obey are escaped."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    safe = "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    console.print(Text(safe), soft_wrap=True)
+
+
+def local_time(milliseconds: int | None, *, seconds: bool = False) -> str:
+    """Return a time as `2026-11-30 04:03` in the time zone of the machine; empty for None."""
+    if milliseconds is None:
+        return ""
+    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M{':%S' if seconds else ''}}"
+
+
+def local_time_of(text: str | None) -> str:
+    """Return a time of the API, ISO 8601, in the time zone of the machine; empty for None."""
+    return local_time(parse_time(text))
+
+
+def _width(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, wrapped: bool = False) -> int:
+    """Return the cells that a table needs; `wrapped`, with prose at its narrowest."""
+    widths = []
+    for at, column in enumerate(columns):
+        texts = [*column.name.split("\n"), *(row[at] for row in rows)]
+        width = max(map(cell_len, texts))
+        if wrapped and column.prose:
+            longest = max(cell_len(word) for text in texts for word in text.split(" "))
+            width = min(width, max(longest, _PROSE_WIDTH))
+        widths.append(width)
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _wrap_headings(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[Column]:
+    """Wrap each heading at its blanks to the width of its values, or of its longest word."""
+    wrapped = []
+    for at, column in enumerate(columns):
+        width = max(cell_len(text) for text in (*column.name.split(" "), *(row[at] for row in rows)))
+        wrapped.append(replace(column, name="\n".join(wrap(column.name, width))))
+    return wrapped
+
+
+def _print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column.name, justify="right" if column.number else "left", no_wrap=not column.prose)
+    for row in rows:
+        table.add_row(*map(Text, row))
     console.print(table)
 
 
-def print_messages(console: Console, messages: Sequence[QuarantinedMessage]) -> None:
-    table = Table("id", "received", "topic", "code", "field", "reason")
-    for message in messages:
-        received = iso(message.received_ms)
-        add_row(table, str(message.id), received, message.topic, message.code, message.field or "", message.reason)
-    console.print(table)
-
-
-def print_message(console: Console, message: QuarantinedMessage) -> None:
-    truncated = " (truncated)" if len(message.payload) == PAYLOAD_LIMIT_BYTES else ""
-    for name, text in (
-        ("id", str(message.id)),
-        ("received", iso(message.received_ms)),
-        ("source", message.source),
-        ("topic", message.topic),
-        ("code", message.code),
-        ("field", message.field or ""),
-        ("reason", message.reason),
-        ("retained", "yes" if message.retained else ""),
-        ("payload", f"{len(message.payload)} bytes{truncated}"),
-    ):
-        if text:
-            console.out(f"{name:9} {printable(text)}", highlight=False)
-    console.out(format_payload(message.payload), highlight=False)
-
-
-def print_retry_result(console: Console, result: RetryResult) -> None:
-    table = Table("outcome", "reason")
-    table.add_column("messages", justify="right")
-    add_row(table, "stored", "", f"{result.stored:,}")
-    add_row(table, "duplicate", "already stored", f"{result.duplicate:,}")
-    if result.outdated:
-        add_row(table, "out of date", "an old status or event", f"{result.outdated:,}")
-    for (code, name), count in result.bad.most_common():
-        add_row(table, "still bad", f"{code}: {name}" if name else code, f"{count:,}")
-    console.print(table)
-
-
-def format_payload(payload: bytes) -> str:
-    """Return UTF-8 text with control characters escaped, or a hexadecimal dump of other bytes."""
-    try:
-        return printable(payload.decode("utf-8"), allowed="\n\t")
-    except UnicodeDecodeError:
-        rows = (payload[start : start + _HEX_WIDTH] for start in range(0, len(payload), _HEX_WIDTH))
-        return "\n".join(
-            f"{number * _HEX_WIDTH:05x}  {row.hex(' '):{3 * _HEX_WIDTH}} {_ascii(row)}" for number, row in enumerate(rows)
-        )
-
-
-def add_row(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(printable(cell)) for cell in cells))
-
-
-def _ascii(row: bytes) -> str:
-    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+def _print_records(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print `name  value` lines; a value longer than the line goes on in the next, as the terminal wraps it."""
+    width = max(cell_len(column.name) for column in columns)
+    for number, row in enumerate(rows):
+        if number:
+            console.print()
+        for column, cell in zip(columns, row, strict=True):
+            if cell:
+                console.print(Text(f"{column.name:{width}}  {cell}"), soft_wrap=True)

@@ -15,7 +15,7 @@ from bridge.core.errors import SettingsError
 from bridge.core.readings.identity import normalize_device_id
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import CONFIG_VARIABLE, DEFAULT_PATH, load_settings
-from bridge.settings.variables import effective_environment
+from bridge.settings.loader.variables import effective_environment
 
 _SUBSCRIPTIONS_VARIABLES = ("BRIDGE_MQTT__SUBSCRIPTIONS", "BRIDGE_MQTT__SUBSCRIPTIONS_FILE")
 _SECRETS_VARIABLES = ("BRIDGE_DEVICES__CREDENTIALS", "BRIDGE_DEVICES__CREDENTIALS_FILE")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -26,6 +25,7 @@ from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
+from tests.cli.test_cli import ended
 from tests.core.formats.test_payloads import SAMPLES, payload_of
 from tests.servers import REPO, until
 
@@ -84,8 +84,9 @@ async def publishing(url: str, messages: Mapping[str, object]) -> AsyncIterator[
 
 
 async def discover(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bridge", "discover", *arguments]
-    return await asyncio.to_thread(subprocess.run, command, cwd=REPO, capture_output=True, text=True, check=False, timeout=60)
+    """Run the command in the folder of the settings, its last argument."""
+    code, out, err = await ended(Path(arguments[-1]).parent, "discover", *arguments)
+    return subprocess.CompletedProcess(arguments, code, out, err)
 
 
 @pytest.fixture
@@ -244,6 +245,19 @@ async def test_table_names_devices_values_and_keys_that_are_not_taken(broker_url
     ):
         assert text in result.stdout, result.stdout
     assert "tele" not in settings_file.read_text()
+
+
+async def test_long_topics_and_devices_are_whole_at_80_columns(broker_url: str, settings_file: Path) -> None:
+    device = "0x00158d0001a2b3c4-bedroom-window-upstairs-on-the-left-side"
+    async with publishing(broker_url, {f"zigbee2mqtt/{device}": {"temperature": 21.5, "linkquality": 90}}):
+        where = ("--config", str(settings_file), "--seconds", "1")
+        code, out, err = await ended(settings_file.parent, "discover", *where, COLUMNS="80")
+        assert code == 0, err
+        assert "zigbee2mqtt/{deviceId}\nnew, format zigbee2mqtt\n  family: zigbee2mqtt\n" in out
+        assert f"  {device}: temperature 21.5 °C\n  not taken: linkquality: unknown key\n" in out
+        _, wide, _ = await ended(settings_file.parent, "discover", *where)
+    row = next(line for line in wide.splitlines() if device in line)
+    assert row.count("│") == 5
 
 
 async def test_topic_that_is_no_filter_is_named(settings_file: Path) -> None:

@@ -28,6 +28,7 @@ from bridge.core.topic import TopicPattern
 from bridge.settings import MqttSettings, SubscriptionSettings
 from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
+from tests import forked
 from tests.core.formats.test_payloads import SAMPLES, payload_of
 from tests.core.formats.test_tasmota import SENSOR
 from tests.core.test_decode import JSON, NOW_MS, OBJECTS, OWN, OWN_MS, message
@@ -227,20 +228,15 @@ def test_any_message_is_explained(body: object, topic: str | None) -> None:
 # --- as a process ----------------------------------------------------------------------------------------------------
 
 
-def run_map(folder: Path, *arguments: str, stdin: bytes = b"", **environ: str) -> tuple[int, str]:
-    """Return the exit code, and standard output and error together."""
+def run_map(folder: Path, *arguments: str, **environ: str) -> tuple[int, str]:
+    """Return the exit code, and standard output followed by standard error."""
+    code = forked.run(folder, _environ(environ), "map", *arguments)
+    return code, "".join((folder / name).read_text("utf-8") for name in ("out.txt", "err.txt"))
+
+
+def _environ(more: dict[str, str]) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
-    process = subprocess.run(
-        [sys.executable, "-m", "bridge", "map", *arguments],
-        input=stdin,
-        cwd=folder,
-        env={**clean, "PYTHONPATH": str(REPO), "COLUMNS": "300", "PYTHONIOENCODING": "utf-8", **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=30,
-        check=False,
-    )
-    return process.returncode, process.stdout.decode()
+    return {**clean, "PYTHONPATH": str(REPO), "COLUMNS": "300", "PYTHONIOENCODING": "utf-8", **more}
 
 
 @pytest.mark.parametrize(("topic", "body"), [("tele/a/SENSOR", SENSOR), ("app/b7/up", OTHER), ("zigbee2mqtt/a", Z2M)])
@@ -256,10 +252,12 @@ def test_printed_settings_decode_the_message(topic: str, body: dict[str, object]
 
 
 def test_payload_is_read_from_standard_input(tmp_path: Path) -> None:
-    code, out = run_map(tmp_path, "--payload", "-", "--topic", "sensors/a/data", stdin=b'{"temperature": 21.5}')
-    assert code == 0
-    assert "Best: json." in out
-    assert "temperature: 21.5 °C" in out
+    command = (sys.executable, "-m", "bridge", "map", "--payload", "-", "--topic", "sensors/a/data")
+    ran = subprocess.run(
+        command, input=b'{"temperature": 21.5}', env=_environ({}), cwd=tmp_path, capture_output=True, check=True
+    )
+    assert "Best: json." in ran.stdout.decode()
+    assert "temperature: 21.5 °C" in ran.stdout.decode()
 
 
 def test_undecodable_message_exits_with_1(tmp_path: Path) -> None:
@@ -303,10 +301,8 @@ async def test_captured_topic_and_payload_are_shown_and_not_obeyed(topic: str, t
     payload = b'{"[/red]": "[bold", "\x1b[31m": 1}'
     async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
         await sender.publish(topic, payload, retain=True)
-    command = (sys.executable, "-m", "bridge", "map", "--capture", "--topic", "#", "--seconds", "10")
-    environ = os.environ | {"BRIDGE_MQTT__URL": broker_url, "PYTHONPATH": str(REPO), "COLUMNS": "200"}
-    ran = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=tmp_path, check=False)
-    assert ran.returncode == 1
-    assert f"captured from {topic!a}, {len(payload)} bytes" in ran.stdout
-    assert "Traceback" not in ran.stderr
-    assert "\x1b" not in ran.stdout + ran.stderr
+    code, out = run_map(tmp_path, "--capture", "--topic", "#", "--seconds", "10", BRIDGE_MQTT__URL=broker_url)
+    assert code == 1
+    assert f"captured from {topic!a}, {len(payload)} bytes" in out
+    assert "Traceback" not in out
+    assert "\x1b" not in out

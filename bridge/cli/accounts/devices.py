@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.table import Table
 
 from bridge.access.mosquitto.accounts import BrokerAccounts
 from bridge.access.mosquitto.files import broker_user
 from bridge.access.provisioning import DeviceProvisioning
-from bridge.cli.render import add_row
+from bridge.cli.accounts.users import caller, run_with_service
+from bridge.cli.options import JsonOption
+from bridge.cli.render import local_time, print_json, print_list
 from bridge.cli.runner import ConfigOption, console, errors, print_line
-from bridge.cli.users import caller, run_with_service
 from bridge.core.errors import AccountError
 from bridge.core.readings.identity import normalize_device_id
-from bridge.core.timestamp import iso
 from bridge.settings.loader import load_settings
 
 T = TypeVar("T")
@@ -44,13 +43,19 @@ def passwd(device: IdArgument, config: ConfigOption = None) -> None:
 
 
 @devices.command("list")
-def list_devices(config: ConfigOption = None) -> None:
+def list_devices(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the devices that have credentials, without their secrets."""
     entries, accounts = _provision(config, lambda provisioning: provisioning.all())
-    table = Table("device", "key", "since", "at the broker")
-    for key, known in entries:
-        add_row(table, key.name, key.id, iso(key.created_ms)[:10], ("yes" if known else "no") if accounts.configured else "")
-    console.print(table)
+    if as_json:
+        at_broker = accounts.configured
+        print_json(console, [key.public() | ({"atBroker": known} if at_broker else {}) for key, known in entries])
+        return
+    rows = [
+        (key.name, key.id, local_time(key.created_ms)[:10], ("yes" if known else "no") if accounts.configured else "")
+        for key, known in entries
+    ]
+    empty = "no device has credentials: `sensor-bridge device add ID` creates them; `tail` shows the devices that send"
+    print_list(console, ("device", "key", "since", "at the broker"), rows, empty)
 
 
 @devices.command("remove")

@@ -10,9 +10,9 @@ import typer
 
 from bridge.access.flask_import import BYTES_LIMIT, ImportedAccounts, ImportedDevice, ImportedUser, parse_accounts
 from bridge.access.service import AuthService
+from bridge.cli.accounts.users import operator, run_with_store
 from bridge.cli.runner import ConfigOption, print_line
 from bridge.cli.settings_file import add_device_secrets, settings_path
-from bridge.cli.users import operator, run_with_store
 from bridge.core.access.permissions import Role
 from bridge.core.access.secrets import HASHED, sha256_hex
 from bridge.core.devices.device import OFFLINE, Device

@@ -13,22 +13,20 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.table import Column, Table
 
 from bridge.access.api_keys import ApiKeys
 from bridge.access.passwords import check_password
 from bridge.access.service import AuthService, MadeKeys
 from bridge.access.users import Users
-from bridge.cli.render import add_row
+from bridge.cli.options import JsonOption, load_store_settings
+from bridge.cli.render import Column, local_time, print_json, print_list
 from bridge.cli.runner import ConfigOption, console, errors, print_line
 from bridge.core.access.accounts import scope_of, user_name
 from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope, Role
 from bridge.core.errors import AccountError
-from bridge.core.timestamp import iso
 from bridge.ports import Store
 from bridge.settings import Settings
-from bridge.settings.loader import load_settings
 from bridge.stores import open_store
 
 T = TypeVar("T")
@@ -68,13 +66,18 @@ def change_password(name: NameArgument, config: ConfigOption = None) -> None:
 
 
 @users.command("list")
-def list_users(config: ConfigOption = None) -> None:
+def list_users(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the users."""
-    table = Table("name", "role", "devices", "sites", "channels", "since")
-    for user in run_with_service(config, lambda service, _: service.users.all()):
-        channels = _channel_cell(user.channels)
-        add_row(table, user.id, user.role, *_scope_cells(user.scope), channels, iso(user.created_ms)[:10])
-    console.print(table)
+    found = run_with_service(config, lambda service, _: service.users.all())
+    if as_json:
+        print_json(console, [user.public() for user in found])
+        return
+    rows = [
+        (user.id, user.role, *_scope_cells(user.scope), _channel_cell(user.channels), local_time(user.created_ms)[:10])
+        for user in found
+    ]
+    columns = ("name", "role", Column("devices", prose=True), Column("sites", prose=True), "channels", "since")
+    print_list(console, columns, rows, "no users: `sensor-bridge user add NAME --role admin` adds one")
 
 
 @users.command("remove")
@@ -109,7 +112,8 @@ def add_key(
     name: NameArgument,
     config: ConfigOption = None,
     right: Annotated[
-        list[Permission] | None, typer.Option("--right", help="Permission to grant; may be repeated. Default: see.")
+        list[Permission] | None,
+        typer.Option("--right", metavar="RIGHT", help=f"{', '.join(Permission)}; may be repeated. Default: see."),
     ] = None,
     device: DeviceOption = None,
     site: SiteOption = None,
@@ -131,18 +135,34 @@ def add_key(
 
 
 @keys.command("list")
-def list_keys(config: ConfigOption = None) -> None:
+def list_keys(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the API keys without their secrets."""
-    table = Table(Column("id", no_wrap=True), "name", "kind", "rights", "devices", "sites", "channels", "expires")
-    for key in run_with_service(config, lambda service, _: service.keys.all()):
-        expires = iso(key.expires_ms)[:10] if key.expires_ms else "never"
+    found = run_with_service(config, lambda service, _: service.keys.all())
+    if as_json:
+        print_json(console, [key.public() for key in found])
+        return
+    rows = []
+    for key in found:
+        expires = local_time(key.expires_ms)[:10] or "never"
         rights, limits = " ".join(sorted(key.permissions)), (*_scope_cells(key.scope), _channel_cell(key.channels))
-        add_row(table, key.id, key.name, key.kind, rights, *limits, expires)
-    console.print(table)
+        rows.append((key.id, key.name, key.kind, rights, *limits, expires))
+    columns = (
+        "id",
+        "name",
+        "kind",
+        "rights",
+        Column("devices", prose=True),
+        Column("sites", prose=True),
+        "channels",
+        "expires",
+    )
+    print_list(console, columns, rows, "no API keys: `sensor-bridge key add NAME` creates one")
 
 
 @keys.command("remove")
-def remove_key(key_id: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
+def remove_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id, as `key list` shows it.")], config: ConfigOption = None
+) -> None:
     """Revoke an API key. It stops working within two seconds, also in a running bridge."""
     key = run_with_service(config, lambda service, _: service.keys.remove(key_id), "key removed", key_id)
     print_line(f"{key.id} {key.name} removed")
@@ -164,7 +184,7 @@ def run_with_service(
 
 def run_with_store(config: Path | None, work: Callable[[AuthService, Settings, Store], Awaitable[T]]) -> T:
     """Run `work` on the configured store, write what it recorded in the audit log, and return its result."""
-    settings = load_settings(config)
+    settings = load_store_settings(config)
 
     async def run() -> T:
         async with open_store(settings.store) as store:
