@@ -21,7 +21,7 @@ from tests.servers import free_port
 
 OPEN = DevicesSettings.model_validate({"open": True})
 WAIT_MS = 30_000
-LANGUAGES = ("en", "ru", "es", "fr")
+LANGUAGES = ("en", "ru", "es", "fr", "de")
 expect.set_options(timeout=WAIT_MS)
 
 

@@ -34,7 +34,7 @@ VIEWS = {
     "test": "test",
 }
 SIZES = {"light": (1280, 860), "dark": (1280, 860), "phone": (360, 780), "wall": (1920, 1080)}
-LANGUAGES = ("ru", "es", "fr")
+LANGUAGES = ("ru", "es", "fr", "de")
 
 
 @asynccontextmanager

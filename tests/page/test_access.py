@@ -240,6 +240,8 @@ async def test_setup_link_creates_the_first_admin_once(
             await page.goto(f"/{link}")
             await expect(page.get_by_role("heading", name="Create the first admin")).to_be_visible()
             assert "setup" not in page.url
+            await page.reload()
+            await expect(page.get_by_label("Name", exact=True)).to_have_value("admin")
             password = page.get_by_label("Password", exact=True)
             await password.fill("short")
             await page.get_by_role("button", name="Set password").click()
@@ -248,7 +250,17 @@ async def test_setup_link_creates_the_first_admin_once(
             await expect(password).to_have_attribute("type", "text")
             await password.fill(PASSWORD)
             await page.get_by_role("button", name="Set password").click()
-            await expect_logged_in(page, "admin, admin")
+            await expect_overview(page)
+            await page.reload()
+            await expect_overview(page)
+            await page.goto("about:blank")
+            await page.goto(f"/{link}")
+            await expect_overview(page)
+            assert "setup" not in page.url
+            await log_out(page)
+            await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+            await expect(page.get_by_label("Name", exact=True)).to_have_value("admin")
+            await expect(page.get_by_label("Password", exact=True)).to_be_focused()
         async with browser_context(browser, base_of(bridge)) as page:
             await page.goto(f"/{link}")
             await page.get_by_label("Password", exact=True).fill("another password")
@@ -257,6 +269,12 @@ async def test_setup_link_creates_the_first_admin_once(
             await page.get_by_role("button", name="Log in").click()
             await log_in(page, "admin", PASSWORD)
             await expect_logged_in(page, "admin, admin")
+
+
+async def expect_overview(page: Page) -> None:
+    await expect_logged_in(page, "admin, admin")
+    await expect(page.get_by_role("heading", name="No devices yet")).to_be_visible()
+    assert page.url.endswith("/#/")
 
 
 async def test_axe_finds_no_serious_violation_on_login_and_audit_pages(browser: Browser, made: Guarded) -> None:

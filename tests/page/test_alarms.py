@@ -15,7 +15,7 @@ from bridge.alarms.rules import Priority
 from tests.access.parts import PASSWORD, Guarded
 from tests.page.conftest import LANGUAGES, Dashboard, close, log_in
 from tests.page.staged_alarms import MINUTE_MS, StagedAlarms, alarm, calm_kpis
-from tests.page.test_accessibility import violations
+from tests.page.test_accessibility import show, violations
 
 TABS = ("#/alarms", "#/alarms/history", "#/alarms/hidden", "#/alarms/figures")
 RETURNED, LATCHED, NORMAL = AlarmState.RETURNED, AlarmState.LATCHED, AlarmState.NORMAL
@@ -378,9 +378,8 @@ async def test_views_of_alarms_are_accessible_and_fit_a_phone(browser: Browser, 
     await every_kind().serve(context)
     page = await context.new_page()
     for view in (*TABS, "#/", "#/device/boiler"):
-        await page.goto("about:blank")
-        await page.goto(f"{dashboard.base}/{view}")
-        await expect(page.locator("main h1").first).to_be_visible()
+        await show(page, f"{dashboard.base}/{view}")
+        await expect(page.locator(f"main [aria-current=page][href='{view}']")).to_have_count(int(view in TABS))
         await expect(page.locator(".alarm h2")).to_be_visible()
         if view == "#/alarms":
             await page.locator(".alarm-item [type=checkbox]").first.check()

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Route, WebSocketRoute, expect
 
 from tests.conftest import StartBridge
-from tests.page.conftest import Dashboard, running
+from tests.page.conftest import LANGUAGES, Dashboard, running
 from tests.page.stored import HOUR_MS, MINUTE_MS, every_minute, store_readings
 
 
@@ -188,7 +188,7 @@ async def test_ratings_follow_the_registry_while_the_page_polls(dashboard: Dashb
     await expect(dashboard.card("meeting").locator(".level")).to_contain_text("Unacceptable", timeout=30_000)
 
 
-@pytest.mark.parametrize("language", ["en", "ru", "es", "fr"])
+@pytest.mark.parametrize("language", LANGUAGES)
 async def test_banner_fits_a_phone_in_every_language(browser: Browser, dashboard: Dashboard, language: str) -> None:
     for _ in range(2):
         await dashboard.post(deviceId="boiler", coPpm=200)

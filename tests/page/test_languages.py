@@ -18,6 +18,7 @@ from tests.servers import REPO
         ("ru-RU", "Тревог нет", "Температура"),
         ("es-MX", "Sin alarmas", "Temperatura"),
         ("fr", "Aucune alarme", "Température"),
+        ("de-AT", "Kein Alarm", "Temperatur"),
     ],
 )
 async def test_page_uses_the_language_of_the_browser(

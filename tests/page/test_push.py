@@ -304,6 +304,7 @@ MISTAKES = {
     "ru": "В файле правил есть ошибка; действуют прежние правила:",
     "es": "El archivo de reglas tiene un error; siguen en vigor las reglas anteriores:",
     "fr": "Le fichier de règles contient une erreur ; les règles précédentes restent en vigueur :",
+    "de": "Die Regeldatei enthält einen Fehler; die bisherigen Regeln gelten weiter:",
 }
 
 

@@ -8,6 +8,12 @@ import type { AlarmKpis } from "../model/alarms/kpis";
 import { parseKpis } from "../model/alarms/kpis";
 import type { AlarmRule } from "../model/alarms/rules";
 import { parseRules, parseRulesFileError } from "../model/alarms/rules";
+import type { AdvicePage } from "../model/analysis/advice";
+import { parseAdvicePage } from "../model/analysis/advice";
+import type { Anomaly, AnomalyPage, AnomalyState } from "../model/analysis/anomaly";
+import { parseAnomaly, parseAnomalyPage } from "../model/analysis/anomaly";
+import type { Prediction } from "../model/analysis/prediction";
+import { parsePredictions } from "../model/analysis/prediction";
 import type { AuditEventPage, AuditQuery } from "../model/audit";
 import { auditSearch, parseAudit } from "../model/audit";
 import type { Discovery, SubscriptionItem } from "../model/bridge/discovery";
@@ -38,6 +44,9 @@ const MAX_EXTRA_RECORDS = 2000;
 const ALARM_PAGE_SIZE = 500;
 const MAX_ALARM_PAGES = 20;
 const LISTED_ALARMS = 50;
+const LISTED_ANOMALIES = 50;
+const ADVICE_PAGE_SIZE = 100;
+const NOT_FOUND = 404;
 
 /** An error response. The message is the bridge's own. */
 export class ApiError extends Error {
@@ -78,6 +87,13 @@ export interface AlarmQuery {
   readonly span?: TimeSpan;
   readonly before?: string | null;
   readonly limit?: number;
+}
+
+/** What is left out does not limit. */
+export interface AnomalyQuery {
+  readonly state: AnomalyState | "all";
+  readonly device?: string;
+  readonly before?: string | null;
 }
 
 export interface AlarmChange {
@@ -272,6 +288,30 @@ export class ApiClient {
     return parseKpis(await this.#get(`api/v1/alarms/stats?${query}`, HISTORY_TIMEOUT_MS));
   }
 
+  /** Of one device. */
+  async predictions(device: string): Promise<Prediction[]> {
+    return parsePredictions(await this.#getIfServed(`api/v1/predictions?${new URLSearchParams({ device })}`));
+  }
+
+  /** Newest first. */
+  async anomalies({ state, device, before }: AnomalyQuery): Promise<AnomalyPage> {
+    const query = new URLSearchParams({ state, limit: String(LISTED_ANOMALIES) });
+    if (device !== undefined) query.set("device", device);
+    if (before != null) query.set("before", before);
+    return parseAnomalyPage(await this.#getIfServed(`api/v1/anomalies?${query}`));
+  }
+
+  /** Returns the anomaly after the change; null if the bridge's answer cannot be read. */
+  async markAnomalyWrong(id: string, comment: string): Promise<Anomaly | null> {
+    return parseAnomaly(await this.#request("POST", `api/v1/anomalies/${encodeURIComponent(id)}/wrong`, comment ? { comment } : {}));
+  }
+
+  /** Newest first. */
+  async advice(before: string | null): Promise<AdvicePage> {
+    const query = new URLSearchParams({ limit: String(ADVICE_PAGE_SIZE), ...(before === null ? {} : { before }) });
+    return parseAdvicePage(await this.#getIfServed(`api/v1/actions?${query}`));
+  }
+
   /** Newest first. */
   async audit(query: AuditQuery): Promise<AuditEventPage> {
     return parseAudit(await this.#get(`api/v1/audit?${auditSearch(query)}`));
@@ -300,6 +340,16 @@ export class ApiClient {
 
   #get(path: string, timeout = TIMEOUT_MS, signal?: AbortSignal): Promise<unknown> {
     return this.#request("GET", path, undefined, timeout, signal);
+  }
+
+  /** Null where the bridge does not have the path: an older one, or one that does not analyse. */
+  async #getIfServed(path: string): Promise<unknown> {
+    try {
+      return await this.#get(path);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === NOT_FOUND) return null;
+      throw error;
+    }
   }
 
   async #request(method: string, path: string, body?: unknown, timeout = TIMEOUT_MS, signal?: AbortSignal): Promise<unknown> {

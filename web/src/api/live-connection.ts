@@ -3,6 +3,8 @@ import { io } from "socket.io-client";
 
 import type { Alarm } from "../model/alarms/alarm";
 import { parseAlarm, parseAlarms } from "../model/alarms/alarm";
+import type { Advice } from "../model/analysis/advice";
+import { parseAdvice } from "../model/analysis/advice";
 import type { Transport } from "../model/bridge/connection";
 import type { CommandRequest, CommandResult } from "../model/command";
 import { parseCommandResult } from "../model/command";
@@ -33,6 +35,11 @@ export interface LiveListener {
   onAlarm(alarm: Alarm): void;
   /** All standing alarms, when a connection opens. */
   onAlarms(alarms: readonly Alarm[]): void;
+  /** The anomalies of a device have changed. */
+  onAnomaly(deviceId: string): void;
+  /** There are new predictions for a device. */
+  onPrediction(deviceId: string): void;
+  onAdvice(advice: Advice): void;
   onDeviceStatus(deviceId: string, status: string, at: number | null): void;
   onDeviceState(deviceId: string, state: unknown): void;
   onSystemEvent(level: EventLevel, message: string): void;
@@ -128,6 +135,18 @@ export class LiveConnection {
       if (alarm) this.#listener.onAlarm(alarm);
     });
     socket.on("alerts", (body: unknown) => this.#listener.onAlarms(parseAlarms(field(body, "data"))));
+    socket.on("anomaly", (body: unknown) => {
+      const deviceId = text(field(field(body, "data"), "deviceId"));
+      if (deviceId) this.#listener.onAnomaly(deviceId);
+    });
+    socket.on("prediction", (body: unknown) => {
+      const deviceId = text(field(field(body, "data"), "deviceId"));
+      if (deviceId) this.#listener.onPrediction(deviceId);
+    });
+    socket.on("action", (body: unknown) => {
+      const advice = parseAdvice(field(body, "data"));
+      if (advice) this.#listener.onAdvice(advice);
+    });
     socket.on("deviceStatus", (body: unknown) => {
       const [deviceId, status] = [text(field(body, "deviceId")), text(field(body, "status"))];
       if (deviceId && status) this.#listener.onDeviceStatus(deviceId, status, time(field(body, "timestamp")));

@@ -37,7 +37,7 @@ export class DeviceHistory {
     this.#app = app;
     this.#deviceId = deviceId;
     this.#unsubscribe = [
-      app.sync.onReading((reading) => {
+      app.sync.readings.add((reading) => {
         if (reading.deviceId === deviceId) this.#onReading(reading);
       }),
       effect(() => {

@@ -1,9 +1,10 @@
 import type { Signal } from "@preact/signals";
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 import type { Alarm } from "../model/alarms/alarm";
 import type { AlarmKnowledge } from "../model/alarms/book";
 import { AlarmBook } from "../model/alarms/book";
+import type { AdviceByDevice } from "../model/analysis/advice";
 import { BridgeClock } from "../model/bridge/clock";
 import type { Connection } from "../model/bridge/connection";
 import { NOT_CONNECTED } from "../model/bridge/connection";
@@ -18,6 +19,7 @@ import type { Headline } from "../model/devices/headline";
 import type { DeviceCounts, RankedDevice } from "../model/devices/ranking";
 import { countDevices } from "../model/devices/ranking";
 import { Feed } from "../model/feed";
+import { MINUTE } from "../model/history/time-range";
 import { Trends } from "../model/history/trend";
 import type { EventLevel, Measurement } from "../model/wire";
 
@@ -44,6 +46,8 @@ export class Store {
   readonly failing = signal<readonly ComponentStatus[]>([]);
   /** The bridge's time, updated every second. */
   readonly now = signal(Date.now());
+  /** The start of the bridge's current minute, for what changes slowly. */
+  readonly minute = computed(() => Math.floor(this.now.value / MINUTE) * MINUTE);
   /** Every device with its rank; changes when a device is added, removed or ranked differently. */
   readonly ranked = signal<readonly RankedDevice[]>([]);
   readonly counts = signal<DeviceCounts>(countDevices([]));
@@ -53,6 +57,8 @@ export class Store {
   readonly alarmKnowledge = signal<AlarmKnowledge>("unknown");
   /** The alarms that began to call for attention last. */
   readonly newAlarms = signal<readonly Alarm[]>([]);
+  /** The newest advice of each device, stale advice included. */
+  readonly advice = signal<AdviceByDevice>(new Map());
   /** Whether the registry has been loaded. */
   readonly loaded = signal(false);
   /** Grows with every change of the feed. */

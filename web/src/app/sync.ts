@@ -5,6 +5,8 @@ import { Poller } from "../api/poller";
 import { Refresher } from "../api/refresher";
 import type { AuthSession } from "../auth/session";
 import type { Alarm } from "../model/alarms/alarm";
+import type { AdvicePage } from "../model/analysis/advice";
+import { isFresh, withAdvice } from "../model/analysis/advice";
 import type { Transport } from "../model/bridge/connection";
 import { DeliveryDelay } from "../model/bridge/delivery-delay";
 import type { CommandRequest, CommandResult } from "../model/command";
@@ -28,10 +30,31 @@ const HEALTH_INTERVAL_WHILE_FAILING_MS = 3000;
 /** A notice describes a moment; shown for longer, it would look like the current state. */
 const NOTICE_LIFETIME_MS = 5 * 60_000;
 
-export type ReadingListener = (reading: Reading) => void;
+/** More devices than have fresh advice at once. */
+const MAX_ADVICE_PAGES = 5;
+
+/** Functions that are called with every event. */
+class Listeners<Event> {
+  readonly #listeners = new Set<(event: Event) => void>();
+
+  /** Returns a function that removes the listener. */
+  add(listener: (event: Event) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  tell(event: Event): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
 
 /** Keeps the store up to date: live connection, polling as the fallback, replay after a lost connection, and the registry. */
 export class Sync {
+  readonly readings = new Listeners<Reading>();
+  /** The id of a device whose anomalies have changed. */
+  readonly anomalies = new Listeners<string>();
+  /** The id of a device that has new predictions. */
+  readonly predictions = new Listeners<string>();
   readonly #store: Store;
   readonly #painter: Painter;
   readonly #api: ApiClient;
@@ -40,8 +63,8 @@ export class Sync {
   readonly #poller: Poller;
   readonly #refresher: Refresher;
   readonly #alarmRefresher: Refresher;
+  readonly #adviceRefresher: Refresher;
   readonly #delay = new DeliveryDelay();
-  readonly #listeners = new Set<ReadingListener>();
   /** The newest cursor received; null before the first. */
   #cursor: number | null = null;
   #lostSince: number | null = Date.now();
@@ -58,6 +81,7 @@ export class Sync {
     this.#session = session;
     this.#refresher = new Refresher(() => this.#refresh());
     this.#alarmRefresher = new Refresher(() => this.#loadAlarms());
+    this.#adviceRefresher = new Refresher(() => this.#loadAdvice());
     this.#poller = this.#createPoller();
     this.#live = new LiveConnection(base, this.#liveListener(), () => this.#cursor, () => session.token);
   }
@@ -68,12 +92,6 @@ export class Sync {
     this.#alarmRefresher.request();
     setInterval(() => this.#tick(), TICK_MS);
     addEventListener("online", () => this.#live.reconnect());
-  }
-
-  /** Calls `listener` with every reading from now on. Returns a function that unsubscribes it. */
-  onReading(listener: ReadingListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 
   /** Applies a record that was changed on this page. */
@@ -154,6 +172,11 @@ export class Sync {
         store.alarmBook.replace(alarms);
         this.#painter.alarmsChanged();
       },
+      onAnomaly: (deviceId) => this.anomalies.tell(deviceId),
+      onPrediction: (deviceId) => this.predictions.tell(deviceId),
+      onAdvice: (advice) => {
+        store.advice.value = withAdvice(store.advice.peek(), [advice]);
+      },
       onDeviceStatus: (id, status, at) => {
         store.fleet.setStatus(id, status, at);
         this.#painter.schedule();
@@ -180,7 +203,7 @@ export class Sync {
     fleet.applyReading(reading);
     trends.add(reading, this.#store.bridgeNow());
     if (feed.add(reading)) this.#painter.feedChanged();
-    for (const listener of this.#listeners) listener(reading);
+    this.readings.tell(reading);
     this.#painter.schedule();
   }
 
@@ -229,8 +252,22 @@ export class Sync {
     this.#painter.alarmsChanged();
   }
 
+  /** Loads what is fresh. */
+  async #loadAdvice(): Promise<void> {
+    const { advice } = this.#store;
+    let before: string | null = null;
+    for (let number = 0; number < MAX_ADVICE_PAGES; number++) {
+      const page: AdvicePage = await this.#api.advice(before);
+      const fresh = page.advice.filter((one) => isFresh(one, this.#store.bridgeNow()));
+      if (fresh.length > 0) advice.value = withAdvice(advice.peek(), fresh);
+      if (page.next === null || fresh.length < page.advice.length) return;
+      before = page.next;
+    }
+  }
+
   /** Both are loaded at once, so that the first paint has both. Throws if either fails, after the other was taken. */
   async #refresh(): Promise<void> {
+    this.#adviceRefresher.request();
     const assessments = this.#api.assessments().then((reports) => ({ reports }), (error: unknown) => ({ error }));
     await this.#loadDevices(assessments.then((loaded) => ("reports" in loaded ? loaded.reports : [])));
     const loaded = await assessments;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { parseIdentity, parseToken, renewalDelay, roleOf, sessionEndReason, setupTokenIn } from "./identity";
+import { parseIdentity, parseToken, renewalDelay, roleOf, sessionEndReason, setupLinkIn } from "./identity";
 
 const ME = { kind: "person", name: "alice", rights: ["command", "see"], scope: null, expires: "2026-01-15T12:00:00.000Z", required: true };
 
@@ -47,11 +47,12 @@ test.each([
 });
 
 test.each([
-  ["#setup=AbC_-9", "AbC_-9"],
-  ["#setup=", null],
+  ["#setup=AbC_-9&user=J%C3%B6rg%20%2B1", { token: "AbC_-9", userName: "Jörg +1" }],
+  ["#setup=AbC_-9", { token: "AbC_-9", userName: "" }],
+  ["#setup=&user=admin", null],
   ["#setup=a b", null],
   ["#/health", null],
   ["", null],
-])("the setup token in %j is %s", (hash, token) => {
-  expect(setupTokenIn(hash)).toBe(token);
+])("the setup link in %j is %j", (hash, link) => {
+  expect(setupLinkIn(hash)).toEqual(link);
 });

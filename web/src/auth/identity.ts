@@ -31,6 +31,7 @@ export const SESSION_ENDS: readonly SessionEnd[] = ["logout", "expired", "revoke
 export const MISSING_TOKEN = "missing";
 const MIN_RENEWAL_DELAY_MS = 1000;
 const MAX_TOKEN_LENGTH = 4096;
+const MAX_NAME_LENGTH = 64;
 
 export function parseIdentity(body: unknown): Identity {
   const granted = list(field(body, "rights"));
@@ -68,7 +69,16 @@ export function sessionEndReason(accessCode: string, refreshCode: string, hasExp
   return hasExpired || accessCode === "expired" || refreshCode !== MISSING_TOKEN ? "expired" : "logout";
 }
 
-/** The one-time token in the link for the first admin, `#setup=…`. */
-export function setupTokenIn(hash: string): string | null {
-  return /^#setup=([\w-]+)$/.exec(hash)?.[1] ?? null;
+/** What the link for the first admin contains: `#setup=TOKEN&user=NAME`. */
+export interface SetupLink {
+  /** Works once. */
+  readonly token: string;
+  /** Empty if the link does not name the admin. */
+  readonly userName: string;
+}
+
+export function setupLinkIn(hash: string): SetupLink | null {
+  const parameters = new URLSearchParams(hash.replace(/^#/, ""));
+  const token = parameters.get("setup") ?? "";
+  return /^[\w-]+$/.test(token) ? { token, userName: text(parameters.get("user"), MAX_NAME_LENGTH) } : null;
 }

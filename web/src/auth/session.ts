@@ -1,9 +1,10 @@
 import { signal } from "@preact/signals";
 
 import { ApiError } from "../api/client";
+import { field, text } from "../model/json";
 import { AuthApi } from "./auth-api";
-import type { AccessToken, Identity, Permission, SessionEnd } from "./identity";
-import { MISSING_TOKEN, SESSION_ENDS, renewalDelay, sessionEndReason, setupTokenIn } from "./identity";
+import type { AccessToken, Identity, Permission, SessionEnd, SetupLink } from "./identity";
+import { MISSING_TOKEN, SESSION_ENDS, renewalDelay, sessionEndReason, setupLinkIn } from "./identity";
 import { withSessionLock } from "./session-lock";
 import type { TabMessage } from "./tab-channel";
 import { TabChannel } from "./tab-channel";
@@ -28,7 +29,7 @@ export type AuthState =
   /** `reason` is null without an earlier session. */
   | { readonly kind: "loggedOut"; readonly reason: SessionEnd | null }
   /** Opened by the setup link, while there is no user yet. */
-  | { readonly kind: "setup"; readonly token: string };
+  | { readonly kind: "setup"; readonly link: SetupLink };
 
 /** The user's session: checks it, logs in and out, renews it before it expires, and ends it when the bridge revokes it. */
 export class AuthSession {
@@ -60,6 +61,7 @@ export class AuthSession {
         if (error instanceof ApiError && error.status === 401) await this.#restore(error.code);
         else this.state.value = { kind: "unavailable" };
       }
+      this.#useSetupLink();
       if (this.state.peek().kind === "unavailable") await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
@@ -94,9 +96,11 @@ export class AuthSession {
   /** Throws `ApiError` and `CookiesBlockedError`. */
   async setUp(token: string, password: string): Promise<void> {
     await this.#completeLogin(await this.#api.setUp(token, password));
+    history.replaceState(null, "");
   }
 
   discardSetupLink(): void {
+    history.replaceState(null, "");
     this.state.value = { kind: "loggedOut", reason: null };
   }
 
@@ -177,7 +181,6 @@ export class AuthSession {
       const isFirstVisit = accessCode === MISSING_TOKEN && (error.status !== 401 || error.code === MISSING_TOKEN);
       const reason = takeStoredReason() ?? (isFirstVisit ? null : sessionEndReason(accessCode, error.code, false));
       this.state.value = { kind: "loggedOut", reason };
-      this.#useSetupLink();
     }
   }
 
@@ -235,13 +238,21 @@ export class AuthSession {
     location.reload();
   }
 
-  /** Removes the token from the address. */
+  /** Removes the token from the address, and keeps it in the history's state: the form survives a reload. */
   #useSetupLink(): void {
-    const token = setupTokenIn(location.hash);
-    if (token === null || this.state.peek().kind !== "loggedOut") return;
-    history.replaceState(null, "", "#/");
-    this.state.value = { kind: "setup", token };
+    const { kind } = this.state.peek();
+    if (kind === "checking" || kind === "unavailable") return;
+    const inAddress = setupLinkIn(location.hash);
+    const link = kind === "loggedOut" ? inAddress ?? storedSetupLink() : null;
+    if (inAddress) history.replaceState(link && { setup: link }, "", "#/");
+    if (link) this.state.value = { kind: "setup", link };
   }
+}
+
+function storedSetupLink(): SetupLink | null {
+  const link = field(history.state, "setup");
+  const token = text(field(link, "token"));
+  return token ? { token, userName: text(field(link, "userName")) } : null;
 }
 
 /** The reason stored by `#end` before the reload; removed, so that it is shown once. */

@@ -1,4 +1,6 @@
+import { advice } from "../standards/advice.es";
 import { alarms } from "../standards/alarms.es";
+import { anomalies } from "../standards/anomalies.es";
 import { messages as assessments } from "../standards/messages.es";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
@@ -169,6 +171,8 @@ const page: Translated = {
   "device.trend.falling": "bajando",
   "device.trend.steady": "estable",
 
+  "tip.label": "Consejo",
+
   "issue.flame": "Llama detectada",
   "issue.offline": "Sin conexión",
   "issue.offline.since": "Sin conexión desde {time}",
@@ -178,7 +182,7 @@ const page: Translated = {
   "issue.more": { one: "y {count} más", other: "y {count} más" },
 
   "assessment.title": "Evaluación",
-  "assessment.from": "a partir de {value}",
+  "assessment.from": "desde {value}",
   "assessment.outdated": "Última evaluación: {time}. No hay ninguna más reciente.",
   "assessment.unknown": "Desconocido para esta página",
   "assessment.unknown.level": "Nivel {level} de 5",
@@ -227,6 +231,17 @@ const page: Translated = {
   "chart.label": "Gráfico de {label}",
   "chart.limits": "Discontinua: límite de una alarma. Franja: la alarma sigue hasta que el valor la abandona. Sombreado: había una alarma activa.",
   "chart.region": "Gráficos",
+  "forecast.toggle": "Pronóstico",
+  "forecast.learning": "Pronóstico: aprendiendo, {days} de {needed} días",
+  "forecast.persistence": "Pronóstico: no se muestra, porque no mejora el último valor",
+  "forecast.record": "Pronóstico: en los últimos 30 días se desvió {error} de media, un {percent} % menos que suponiendo que nada cambia; el {coverage} % de los valores quedó dentro de la banda.",
+  "forecast.record.same": "Pronóstico: en los últimos 30 días se desvió {error} de media, más o menos lo mismo que suponiendo que nada cambia; el {coverage} % de los valores quedó dentro de la banda.",
+  "forecast.legend": "Gris: pronóstico de las medias por hora. Línea discontinua: su centro. Banda: se espera en ella el {percent} % de los valores.",
+  "forecast.summary": "pronóstico para las próximas {hours}: de {low} a {high}, al final unos {value}",
+  "forecast.list": "Pronóstico de {label}",
+  "forecast.hour": "De {from} a {to}: unos {value}, entre {low} y {high}",
+  "forecast.hovered": "Pronóstico {from} – {to}",
+  "forecast.now": "ahora",
 
   "details.title": "Detalles del dispositivo",
   "details.id": "ID",
@@ -409,7 +424,7 @@ const page: Translated = {
   "auth.ended.revoked": "Su sesión se ha revocado: su cuenta cambió o cerró la sesión en otro lugar.",
   "auth.ended.replayed": "Su sesión se cerró por seguridad: su token de renovación se usó dos veces y puede haber sido robado.",
   "auth.setup.title": "Crear el primer administrador",
-  "auth.setup.intro": "Este puente aún no tiene usuarios. Elija una contraseña para el administrador. El nombre para iniciar sesión se mostrará después en la parte superior.",
+  "auth.setup.intro": "Este puente aún no tiene usuarios. Elija una contraseña para el administrador. A partir de entonces, inicie sesión con este nombre y la contraseña.",
   "auth.setup.submit": "Establecer contraseña",
   "auth.setup.expired": "Este enlace ya se usó o tiene más de una hora. Reinicie el puente para obtener otro.",
   "auth.account": "Sesión iniciada: {name}, {role}",
@@ -542,6 +557,44 @@ const page: Translated = {
   "alarms.dose.label": "{percent} % de la dosis con la que suena una alarma de CO",
   "alarms.dose.left": "quedan {time} a esta concentración",
 
+  "fault.title": "Estado de los sensores",
+  "fault.faults": "Fallos de sensores",
+  "fault.more": "Fallos de los sensores, no del aire. No activan ninguna alarma.",
+  "fault.none": "No hay ningún fallo de sensor vigente.",
+  "fault.none.history": "No hay fallos de sensores terminados.",
+  "fault.ended": "Terminados",
+  "fault.failed": "No se pudieron cargar los fallos de sensores: {error}",
+  "fault.kind.stuck": "Bloqueado",
+  "fault.kind.saturated": "Fin del rango",
+  "fault.kind.warm-up": "Calentándose",
+  "fault.kind.spike": "Valores aislados",
+  "fault.kind.step": "Salto",
+  "fault.kind.drift": "Deriva",
+  "fault.kind.cross": "Varias magnitudes a la vez",
+  "fault.kind.unusual": "Inusual",
+  "fault.state.ended": "terminado",
+  "fault.state.accepted": "terminado, porque ya es lo normal",
+  "fault.state.wrong": "marcado como erróneo",
+  "fault.state.wrongBy": "marcado como erróneo por {name}",
+  "fault.evidence": "Pruebas",
+  "fault.evidence.time": "Hora",
+  "fault.evidence.neighbour": "{name}, para comparar",
+  "fault.limit.still": "Límite: {hours} h sin cambios; el mayor tiempo hasta ahora: {longest} h",
+  "fault.limit.range": "Rango habitual: de {low} a {high}",
+  "fault.limit.spike": "Límite: {limit} valores aislados en 24 horas",
+  "fault.limit.jump": "Límite: el doble del mayor salto habitual, que es de {natural}",
+  "fault.limit.drift": "Límite: una suma de {limit} desviaciones típicas; alcanzada: {sum}",
+  "fault.limit.saturated": "Límite: {minutes} min y {readings} lecturas en el extremo del rango",
+  "fault.wrong": "Es un error",
+  "fault.wrong.more": "El puente da este fallo por terminado y exigirá pruebas más claras para otro del mismo tipo en este dispositivo.",
+  "fault.wrong.comment": "Comentario (opcional)",
+  "fault.wrong.confirm": "Marcar como erróneo",
+  "fault.wrong.failed": "No se ha marcado: {error}",
+  "fault.filter": "Mostrar",
+  "fault.filter.all": "Todo",
+  "fault.filter.alarms": "Alarmas",
+  "fault.filter.faults": "Fallos de sensores",
+
   "audit.title": "Registro de auditoría",
   "audit.intro": "Quién hizo qué, primero lo más reciente.",
   "audit.time": "Hora",
@@ -591,6 +644,9 @@ const page: Translated = {
   "action.alarm unshelve": "Alarma reactivada",
   "action.alarm out-of-service": "Alarma puesta fuera de servicio",
   "action.alarm in-service": "Alarma puesta en servicio",
+  "action.anomaly wrong": "Fallo marcado como erróneo",
+  "action.commands after advice on": "Órdenes tras consejos activadas",
+  "action.commands after advice off": "Órdenes tras consejos desactivadas",
 
   "tester.title": "Página de pruebas",
   "tester.intro": "Lo que un cliente Socket.IO de este puente recibe y puede enviar.",
@@ -628,4 +684,4 @@ const page: Translated = {
   "tester.copied": "Copiado",
 };
 
-export const es = { ...page, ...fields, ...assessments, ...alarms };
+export const es = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice };

@@ -52,6 +52,11 @@ export class Formats {
     return format;
   }
 
+  /** Such as "A, B and C". */
+  list(items: readonly string[]): string {
+    return new Intl.ListFormat(this.locale, { type: "conjunction" }).format(items);
+  }
+
   count(value: number): string {
     return this.#decimals[0]?.format(value) ?? String(value);
   }

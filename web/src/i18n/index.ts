@@ -2,22 +2,26 @@ import { computed, signal } from "@preact/signals";
 
 import { parseQualityFlag } from "../model/devices/quality-flag";
 import type { Measurement, Value } from "../model/wire";
+import type { AdviceMessages } from "../standards/advice.en";
+import { advice } from "../standards/advice.en";
 import type { AlarmMessages } from "../standards/alarms.en";
 import { alarms } from "../standards/alarms.en";
+import type { AnomalyMessages } from "../standards/anomalies.en";
+import { anomalies } from "../standards/anomalies.en";
 import type { Messages as AssessmentMessages } from "../standards/messages.en";
 import { messages as assessments } from "../standards/messages.en";
 import type { Translated } from "./en";
 import { en as page } from "./en";
 import { Formats } from "./format";
 
-const en = { ...page, ...assessments, ...alarms } as const;
+const en = { ...page, ...assessments, ...alarms, ...anomalies, ...advice } as const;
 
 export type Key = keyof typeof en;
 /** A language that lacks one of these keys does not compile. */
-export type Messages = Translated & AssessmentMessages & AlarmMessages;
+export type Messages = Translated & AssessmentMessages & AlarmMessages & AnomalyMessages & AdviceMessages;
 
 /** The supported languages by their own names. All but English are loaded on demand. */
-export const LANGUAGES = { en: "English", ru: "Русский", es: "Español", fr: "Français" } as const;
+export const LANGUAGES = { en: "English", ru: "Русский", es: "Español", fr: "Français", de: "Deutsch" } as const;
 export type Language = keyof typeof LANGUAGES;
 
 const CATALOGUES: Readonly<Record<Language, () => Promise<Messages>>> = {
@@ -25,6 +29,7 @@ const CATALOGUES: Readonly<Record<Language, () => Promise<Messages>>> = {
   ru: async () => (await import("./ru")).ru,
   es: async () => (await import("./es")).es,
   fr: async () => (await import("./fr")).fr,
+  de: async () => (await import("./de")).de,
 };
 
 const language = signal<{ readonly code: Language; readonly messages: Messages }>({ code: "en", messages: en });
@@ -64,10 +69,12 @@ export function t<K extends Key>(key: K, ...[given]: Values<K>): string {
   });
 }
 
-/** The text of a key that the bridge sent; null when this page does not know it, or when it is no text about the air or an alarm. */
+const SENT = [assessments, alarms, anomalies, advice];
+
+/** The text of a key that the bridge sent; null when this page does not know it, or when it is no text about the air, an alarm, an anomaly or what to do. */
 export function sentText(key: string): string | null {
-  if (!Object.hasOwn(assessments, key) && !Object.hasOwn(alarms, key)) return null;
-  return language.value.messages[key as keyof AssessmentMessages | keyof AlarmMessages];
+  if (!SENT.some((one) => Object.hasOwn(one, key))) return null;
+  return language.value.messages[key as keyof AssessmentMessages | keyof AlarmMessages | keyof AnomalyMessages | keyof AdviceMessages];
 }
 
 /** The translated label, else the bridge's. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { asLanguage, fieldLabel, flagText, setLanguage, t, valueText } from ".";
+import { de } from "./de";
 import { en } from "./en";
 import { es } from "./es";
 import { FIELDS } from "./fields";
@@ -43,7 +44,7 @@ describe("the catalogue", () => {
   });
 });
 
-describe.each([["ru", ru], ["es", es], ["fr", fr]] as const)("the %s catalogue", (language, catalogue) => {
+describe.each([["ru", ru], ["es", es], ["fr", fr], ["de", de]] as const)("the %s catalogue", (language, catalogue) => {
   const formsOf = (message: unknown): string[] => (typeof message === "string" ? [message] : Object.values(message as Record<string, string>));
   const placeholders = (text: string): string[] => [...new Set(text.match(/\{\w+\}/g))].sort();
   const texts: Readonly<Record<string, unknown>> = catalogue;
@@ -68,6 +69,10 @@ describe.each([["ru", ru], ["es", es], ["fr", fr]] as const)("the %s catalogue",
   });
 });
 
+test.each(Object.entries(fr))("the French text %s has no-break spaces before punctuation", (_, message) => {
+  for (const form of typeof message === "string" ? [message] : Object.values(message)) expect(form).not.toMatch(/ [:;!?%»]|« /);
+});
+
 test("a language uses its own plural rules", async () => {
   await setLanguage("ru");
   expect([1, 3, 5, 21].map((count) => t("overview.attention", { count }))).toEqual([
@@ -80,6 +85,6 @@ test("a language uses its own plural rules", async () => {
   await setLanguage("en");
 });
 
-test.each([["fr-CA", "fr"], ["ru", "ru"], ["de-DE", null], ["constructor", null], ["", null]])("%j is the language %j", (tag, code) => {
+test.each([["fr-CA", "fr"], ["ru", "ru"], ["de-AT", "de"], ["it-IT", null], ["constructor", null], ["", null]])("%j is the language %j", (tag, code) => {
   expect(asLanguage(tag)).toBe(code);
 });

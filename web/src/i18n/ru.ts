@@ -1,4 +1,6 @@
+import { advice } from "../standards/advice.ru";
 import { alarms } from "../standards/alarms.ru";
+import { anomalies } from "../standards/anomalies.ru";
 import { messages as assessments } from "../standards/messages.ru";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
@@ -206,6 +208,8 @@ const page: Translated = {
   "device.trend.falling": "падает",
   "device.trend.steady": "без изменений",
 
+  "tip.label": "Совет",
+
   "issue.flame": "Обнаружено пламя",
   "issue.offline": "Не в сети",
   "issue.offline.since": "Не в сети с {time}",
@@ -264,6 +268,17 @@ const page: Translated = {
   "chart.label": "График: {label}",
   "chart.limits": "Пунктир: предел тревоги. Полоса под ним: пока значение в ней, тревога остаётся. Заливка: тревога была активна.",
   "chart.region": "Графики",
+  "forecast.toggle": "Прогноз",
+  "forecast.learning": "Прогноз: идёт обучение, дней: {days} из {needed}",
+  "forecast.persistence": "Прогноз не показан: он не точнее последнего значения",
+  "forecast.record": "Прогноз: за последние 30 дней ошибка в среднем {error}, на {percent} % меньше, чем если считать, что ничего не изменится; в полосу попало {coverage} % значений.",
+  "forecast.record.same": "Прогноз: за последние 30 дней ошибка в среднем {error}, примерно как если считать, что ничего не изменится; в полосу попало {coverage} % значений.",
+  "forecast.legend": "Серое: прогноз средних за час. Пунктир: его середина. Полоса: в ней ожидается {percent} % значений.",
+  "forecast.summary": "прогноз на ближайшие {hours}: от {low} до {high}, в конце около {value}",
+  "forecast.list": "Прогноз: {label}",
+  "forecast.hour": "С {from} до {to}: около {value}, от {low} до {high}",
+  "forecast.hovered": "Прогноз {from} – {to}",
+  "forecast.now": "сейчас",
 
   "details.title": "Сведения об устройстве",
   "details.id": "Идентификатор",
@@ -478,7 +493,7 @@ const page: Translated = {
   "auth.ended.revoked": "Сеанс отозван: учётная запись изменена, или вы вышли в другом месте.",
   "auth.ended.replayed": "Сеанс завершён в целях безопасности: токен обновления использован дважды, возможно, он украден.",
   "auth.setup.title": "Создание первого администратора",
-  "auth.setup.intro": "У этого моста ещё нет пользователей. Выберите пароль администратора. Имя для входа будет показано вверху страницы.",
+  "auth.setup.intro": "У этого моста ещё нет пользователей. Выберите пароль администратора. В дальнейшем входите с этим именем и паролем.",
   "auth.setup.submit": "Задать пароль",
   "auth.setup.expired": "Ссылка уже использована, или ей больше часа. Перезапустите мост, чтобы получить новую.",
   "auth.account": "Вход выполнен: {name}, {role}",
@@ -636,6 +651,44 @@ const page: Translated = {
   "alarms.dose.label": "{percent} % дозы, при которой звучит сигнализатор CO",
   "alarms.dose.left": "осталось {time} при этой концентрации",
 
+  "fault.title": "Состояние датчиков",
+  "fault.faults": "Неисправности датчиков",
+  "fault.more": "Неисправности датчиков, а не воздуха. Тревоги они не вызывают.",
+  "fault.none": "Неисправностей датчиков сейчас нет.",
+  "fault.none.history": "Завершённых неисправностей датчиков нет.",
+  "fault.ended": "Завершённые",
+  "fault.failed": "Не удалось загрузить неисправности датчиков: {error}",
+  "fault.kind.stuck": "Завис",
+  "fault.kind.saturated": "Предел диапазона",
+  "fault.kind.warm-up": "Прогревается",
+  "fault.kind.spike": "Выбросы",
+  "fault.kind.step": "Скачок",
+  "fault.kind.drift": "Дрейф",
+  "fault.kind.cross": "Несколько величин сразу",
+  "fault.kind.unusual": "Необычно",
+  "fault.state.ended": "прошла",
+  "fault.state.accepted": "прошла: это стало нормой",
+  "fault.state.wrong": "отмечена как ошибочная",
+  "fault.state.wrongBy": "отмечена как ошибочная: {name}",
+  "fault.evidence": "На чём основано",
+  "fault.evidence.time": "Время",
+  "fault.evidence.neighbour": "{name}, для сравнения",
+  "fault.limit.still": "Предел: {hours} ч без изменений; раньше самое долгое такое время: {longest} ч",
+  "fault.limit.range": "Обычный диапазон: от {low} до {high}",
+  "fault.limit.spike": "Предел: {limit} выбросов за 24 часа",
+  "fault.limit.jump": "Предел: двойной самый большой обычный скачок, он равен {natural}",
+  "fault.limit.drift": "Предел: сумма {limit} стандартных отклонений; достигнуто: {sum}",
+  "fault.limit.saturated": "Предел: {minutes} мин и {readings} измерений на краю диапазона",
+  "fault.wrong": "Это ошибка",
+  "fault.wrong.more": "Мост закроет эту неисправность, а для другой такой же на этом устройстве потребует более веских оснований.",
+  "fault.wrong.comment": "Комментарий (необязательно)",
+  "fault.wrong.confirm": "Отметить как ошибочную",
+  "fault.wrong.failed": "Не отмечено: {error}",
+  "fault.filter": "Показать",
+  "fault.filter.all": "Все",
+  "fault.filter.alarms": "Тревоги",
+  "fault.filter.faults": "Неисправности датчиков",
+
   "audit.title": "Журнал аудита",
   "audit.intro": "Кто что сделал, сначала новое.",
   "audit.time": "Время",
@@ -685,6 +738,9 @@ const page: Translated = {
   "action.alarm unshelve": "Отложенная тревога возвращена",
   "action.alarm out-of-service": "Тревога отключена",
   "action.alarm in-service": "Тревога включена",
+  "action.anomaly wrong": "Неисправность отмечена как ошибочная",
+  "action.commands after advice on": "Команды по советам включены",
+  "action.commands after advice off": "Команды по советам отключены",
 
   "tester.title": "Тестовая страница",
   "tester.intro": "Что получает и что может отправить клиент Socket.IO этого моста.",
@@ -727,4 +783,4 @@ const page: Translated = {
   "tester.copied": "Скопировано",
 };
 
-export const ru = { ...page, ...fields, ...assessments, ...alarms };
+export const ru = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice };

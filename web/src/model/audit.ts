@@ -11,6 +11,7 @@ export const AUDIT_ACTIONS = [
   "key added", "key removed",
   "subscription added", "subscription removed", "survey",
   "alarm acknowledge", "alarm reset", "alarm shelve", "alarm unshelve", "alarm out-of-service", "alarm in-service",
+  "anomaly wrong", "commands after advice on", "commands after advice off",
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

@@ -6,6 +6,7 @@ describe("a route", () => {
   test.each([
     ["", { page: "overview" }],
     ["#/", { page: "overview" }],
+    ["#setup=AbC_-9&user=admin", { page: "overview" }],
     ["#/device/a%3Ab", { page: "device", id: "a:b" }],
     ["#/feed?device=kitchen", { page: "feed", device: "kitchen" }],
     ["#/health", { page: "health" }],

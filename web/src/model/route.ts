@@ -13,10 +13,13 @@ export type Route =
   | { readonly page: "audit" }
   | { readonly page: "notFound" };
 
+/** How the link for the first admin begins, which leads to the overview. */
+const SETUP = "setup=";
+
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#/, "").split("?", 2);
   const [page = "", ...rest] = path.split("/").filter(Boolean);
-  if (page === "" && rest.length === 0) return { page: "overview" };
+  if ((page === "" && rest.length === 0) || page.startsWith(SETUP)) return { page: "overview" };
   if (page === "device" && rest.length === 1) {
     const id = decode(rest[0] ?? "");
     return id ? { page: "device", id } : { page: "notFound" };

@@ -2,6 +2,10 @@
 
 import type { Alarm } from "./alarms/alarm";
 import { parseAlarm } from "./alarms/alarm";
+import type { Advice } from "./analysis/advice";
+import { parseAdvice } from "./analysis/advice";
+import type { Anomaly } from "./analysis/anomaly";
+import { parseAnomaly } from "./analysis/anomaly";
 import type { AssessmentReport } from "./devices/assessment";
 import { parseReport } from "./devices/assessment";
 import { Device } from "./devices/device";
@@ -59,5 +63,33 @@ export function alarmRecord(id: string, over: Record<string, unknown> = {}): Rec
 export function alarm(id: string, over: Record<string, unknown> = {}): Alarm {
   const parsed = parseAlarm(alarmRecord(id, over));
   if (parsed === null) throw new Error("not an alarm");
+  return parsed;
+}
+
+/** An anomaly's record as the bridge sends it. */
+export function anomalyRecord(id: string, over: Record<string, unknown> = {}): Record<string, unknown> {
+  const at = new Date(NOON).toISOString();
+  return {
+    id, deviceId: "kitchen", kind: "stuck", field: "temperature", fields: ["temperature"], priority: "low", state: "standing",
+    detectedAt: at, since: at, endedAt: null, outcome: null, message: "Temperature has been exactly 21.4 °C for 26 hours.",
+    key: "anomaly.stuck", parameters: { value: 21.4, hours: 26, longestHours: 3, limitHours: 24 }, unit: "°C", neighbour: null,
+    samples: [{ at, value: 21.4 }], neighbourSamples: [], markedBy: null, comment: null, ...over,
+  };
+}
+
+export function anomaly(id: string, over: Record<string, unknown> = {}): Anomaly {
+  const parsed = parseAnomaly(anomalyRecord(id, over));
+  if (parsed === null) throw new Error("not an anomaly");
+  return parsed;
+}
+
+/** Advice because of a forecast. */
+export function advice(id: string, over: Record<string, unknown> = {}): Advice {
+  const parsed = parseAdvice({
+    id, deviceId: "office", at: new Date(NOON).toISOString(), action: "ventilate", reason: "forecast", field: "co2", limit: 2000, unit: "ppm",
+    probability: 0.62, within: 1, message: "Air the room now: CO2 likely above 2,000 ppm within 1 h, 62 %.", key: "advice.ventilate.forecast",
+    parameters: { limit: 2000, hours: 1, probability: 62 }, standard: "standard.ubaCo2", ...over,
+  });
+  if (parsed === null) throw new Error("not advice");
   return parsed;
 }

@@ -3,7 +3,8 @@ import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
 import type { AlarmQuery } from "../api/client";
-import { AlarmList } from "../app/alarm-list";
+import type { AlarmList } from "../app/alarm-list";
+import { alarmList } from "../app/alarm-list";
 import { AlarmOperator } from "../app/alarm-operator";
 import { useApp, useStore } from "../app/context";
 import { ActionBar } from "../components/alarms/action-bar";
@@ -12,6 +13,8 @@ import { AlarmFigures } from "../components/alarms/figures";
 import { RulesFileNotice } from "../components/alarms/rules-file-notice";
 import { StandingAlarms } from "../components/alarms/standing";
 import { errorText } from "../components/error-text";
+import { FaultChoice } from "../components/faults/fault-choice";
+import { FaultItems, FaultPaging, useFaults } from "../components/faults/fault-list";
 import { PushButton, PushNote } from "../components/layout/push-control";
 import { SoundButton } from "../components/layout/sound-button";
 import { t } from "../i18n";
@@ -52,7 +55,7 @@ function Tab({ tab }: { tab: AlarmTab }): JSX.Element {
     case "standing":
       return <StandingAlarms />;
     case "history":
-      return <EndedAlarms />;
+      return <History />;
     case "hidden":
       return <HiddenAlarms />;
     case "figures":
@@ -65,6 +68,30 @@ function Knowledge(): JSX.Element | null {
   const knowledge = useStore().alarmKnowledge.value;
   if (knowledge === "known") return null;
   return <p class="notice" role="status">{t(knowledge === "unknown" ? "alarms.unknown" : "alarms.catchingUp")}</p>;
+}
+
+function History(): JSX.Element {
+  const filter = useSignal<"alarms" | "faults">("alarms");
+  return (
+    <>
+      <FaultChoice filters={["alarms", "faults"]} filter={filter} />
+      {filter.value === "alarms" ? <EndedAlarms /> : <EndedFaults />}
+    </>
+  );
+}
+
+function EndedFaults(): JSX.Element {
+  const faults = useFaults({ state: "all" });
+  const listed = faults.listed.value;
+  const ended = listed?.items.filter(({ state }) => state !== "standing") ?? [];
+  return (
+    <>
+      {listed === null && faults.error.value === null && <p class="waiting">{t("app.loading")}</p>}
+      {listed !== null && ended.length === 0 && listed.next === null && <p class="waiting" role="status">{t("fault.none.history")}</p>}
+      {ended.length > 0 && <section class="panel faults"><FaultItems faults={faults} items={ended} showsDevice /></section>}
+      <FaultPaging faults={faults} />
+    </>
+  );
 }
 
 function EndedAlarms(): JSX.Element {
@@ -93,14 +120,14 @@ function HiddenAlarms(): JSX.Element {
   return (
     <>
       <Listed list={list} operator={operator} empty={t("alarms.none.hidden")} />
-      <ActionBar alarms={list.listed.value?.alarms ?? []} operator={operator} />
+      <ActionBar alarms={list.listed.value?.items ?? []} operator={operator} />
     </>
   );
 }
 
 function useList(query: () => AlarmQuery): AlarmList {
   const app = useApp();
-  const list = useMemo(() => new AlarmList(app, query), []);
+  const list = useMemo(() => alarmList(app, query), []);
   useEffect(() => () => list.close(), [list]);
   return list;
 }
@@ -118,9 +145,9 @@ function Listed({ list, operator, empty }: ListedProps): JSX.Element {
     <>
       {error !== null && <p class="error" role="alert">{t("alarms.failed", { error: errorText(error) })}</p>}
       {listed === null && error === null && <p class="waiting">{t("app.loading")}</p>}
-      {listed?.alarms.length === 0 && <p class="waiting" role="status">{empty}</p>}
-      {listed !== null && listed.alarms.length > 0 && (
-        <ul class="alarm-items">{listed.alarms.map((one) => <AlarmItem key={one.id} alarm={one} operator={operator} />)}</ul>
+      {listed?.items.length === 0 && <p class="waiting" role="status">{empty}</p>}
+      {listed !== null && listed.items.length > 0 && (
+        <ul class="alarm-items">{listed.items.map((one) => <AlarmItem key={one.id} alarm={one} operator={operator} />)}</ul>
       )}
       {listed?.next != null && (
         <button type="button" class="older" disabled={list.isLoading.value} onClick={() => void list.loadOlder()}>{t("alarms.older")}</button>

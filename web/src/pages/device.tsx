@@ -4,6 +4,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { useApp, useDevice, useStore } from "../app/context";
 import { DeviceAlarms } from "../app/device-alarms";
 import { DeviceExtras } from "../app/device-extras";
+import { DeviceForecasts } from "../app/device-forecasts";
 import { DeviceHistory } from "../app/device-history";
 import { Age } from "../components/age";
 import { Charts } from "../components/charts/charts";
@@ -18,6 +19,9 @@ import { LevelBadge } from "../components/device/level";
 import { PartOf, Parts } from "../components/device/parts";
 import { PresenceBadge } from "../components/device/presence";
 import { ReportedStatus } from "../components/device/reported-status";
+import { SensorHealth } from "../components/device/sensor-health";
+import { Tip } from "../components/device/tip";
+import { useFaults } from "../components/faults/fault-list";
 import { Icon } from "../components/icon";
 import { formats, t } from "../i18n";
 import type { Device } from "../model/devices/device";
@@ -46,11 +50,15 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
   const history = useMemo(() => new DeviceHistory(app, device.id), [device]);
   const extras = useMemo(() => new DeviceExtras(app, device.id, history), [history]);
   const alarms = useMemo(() => new DeviceAlarms(app, device.id, history), [history]);
+  const forecasts = useMemo(() => new DeviceForecasts(app, device.id, history), [history]);
   useEffect(() => () => history.close(), [history]);
+  useEffect(() => () => forecasts.close(), [forecasts]);
   useEffect(() => () => alarms.close(), [alarms]);
   useEffect(() => () => extras.close(), [extras]);
   useDevice(device);
+  const [standing, allFaults] = [useFaults({ state: "standing", device: device.id }), useFaults({ state: "all", device: device.id })];
   const { assessments, worst } = store.assessment(device);
+  const hasFaults = (standing.listed.value?.items.length ?? 0) > 0;
   return (
     <article class="device">
       <header>
@@ -66,26 +74,34 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
           </p>
           <p class="section-links">
             {assessments.length > 0 && <SectionLink id="assessments" label={t("assessment.title")} />}
-            <SectionLink id="commands" label={t("command.title")} />
-            <SectionLink id="details" label={t("details.title")} />
+            {hasFaults && <SectionLink id="sensor-health" label={t("fault.title")} />}
+            <SectionLink id="commands" label={t("command.title")} isBeside />
+            <SectionLink id="details" label={t("details.title")} isBeside />
             <a href={hrefOf({ page: "feed", device: device.id })}>{t("feed.title")}</a>
           </p>
         </div>
         {worst && worst.level > 0 && <LevelBadge assessment={worst} />}
         <IssueList issues={issuesOf(device)} table={store.table.value} now={store.now.peek()} />
       </header>
-      <DeviceAlarmPanel device={device} />
+      <div class="notices">
+        <DeviceAlarmPanel device={device} />
+        <Tip device={device} isFull />
+      </div>
       <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => onKeyDown(event, history, store.bridgeNow())}>
         <Parts extras={extras} />
-        <RangePicker history={history} />
+        <RangePicker history={history} forecasts={forecasts} />
         <LoadStatus history={history} />
-        <Charts device={device} history={history} alarms={alarms} />
+        <Charts device={device} history={history} alarms={alarms} forecasts={forecasts} />
         <LimitLegend alarms={alarms} />
+        <ForecastLegend forecasts={forecasts} />
         <p class="muted small help mouse">{t("chart.help")}</p>
         <p class="muted small help touch">{t("chart.help.touch")}</p>
       </section>
       <AssessmentPanel device={device} />
-      <AlsoSends extras={extras} history={history} />
+      <div class="below">
+        <SensorHealth standing={standing} all={allFaults} />
+        <AlsoSends extras={extras} history={history} />
+      </div>
       <div class="side">
         <Commands device={device} />
         <DeviceDetails device={device} extras={extras} />
@@ -94,9 +110,16 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
   );
 }
 
-/** Scrolls to a section that is below the charts on narrow screens. Not a fragment link, because the router owns the fragment. */
-function SectionLink({ id, label }: { id: string; label: string }): JSX.Element {
-  return <button type="button" class="text-button section-link" onClick={() => document.getElementById(id)?.scrollIntoView()}>{label}</button>;
+interface SectionLinkProps {
+  readonly id: string;
+  readonly label: string;
+  /** Whether the section is beside the charts on wide screens, where it needs no link. */
+  readonly isBeside?: boolean;
+}
+
+/** Scrolls to a section that is below the charts. Not a fragment link, because the router owns the fragment. */
+function SectionLink({ id, label, isBeside = false }: SectionLinkProps): JSX.Element {
+  return <button type="button" class="text-button section-link" data-beside={isBeside} onClick={() => document.getElementById(id)?.scrollIntoView()}>{label}</button>;
 }
 
 function LoadStatus({ history }: { history: DeviceHistory }): JSX.Element {
@@ -109,6 +132,11 @@ function LoadStatus({ history }: { history: DeviceHistory }): JSX.Element {
 
 function LimitLegend({ alarms }: { alarms: DeviceAlarms }): JSX.Element | null {
   return alarms.rules.value.length === 0 ? null : <p class="muted small help">{t("chart.limits")}</p>;
+}
+
+function ForecastLegend({ forecasts }: { forecasts: DeviceForecasts }): JSX.Element | null {
+  const drawn = [...forecasts.predictions.value.keys()].map((name) => forecasts.drawn(name)).find((one) => one !== null);
+  return drawn ? <p class="muted small help">{t("forecast.legend", { percent: formats.value.count(drawn.level * 100) })}</p> : null;
 }
 
 /** Keyboard equivalents of the pointer gestures. */

@@ -1,10 +1,11 @@
 import type { Signal } from "@preact/signals";
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX, RefObject } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { ApiError } from "../api/client";
-import type { SessionEnd } from "../auth/identity";
+import { loadPreference, savePreference } from "../app/preferences";
+import type { SessionEnd, SetupLink } from "../auth/identity";
 import type { AuthSession, AuthState } from "../auth/session";
 import { CookiesBlockedError } from "../auth/session";
 import { Footer } from "../components/layout/footer";
@@ -16,6 +17,8 @@ import "../style/login.css";
 const ERROR_ID = "login-error";
 const REASON_ID = "session-end";
 const HINT_ID = "password-hint";
+/** The name of the first admin, in the browser that created it, until somebody else logs in there. */
+const ADMIN_NAME_KEY = "sensor-bridge.admin-name";
 const [MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH] = [10, 256];
 
 type LoginState = Extract<AuthState, { kind: "loggedOut" | "setup" }>;
@@ -33,7 +36,7 @@ export function LoginPage({ session, state }: { session: AuthSession; state: Log
         <div class="tools"><ThemeToggle /></div>
       </header>
       <main class="login" tabIndex={-1}>
-        {state.kind === "setup" ? <SetupForm session={session} token={state.token} /> : <LoginForm session={session} reason={state.reason} />}
+        {state.kind === "setup" ? <SetupForm session={session} link={state.link} /> : <LoginForm session={session} reason={state.reason} />}
       </main>
       <Footer />
     </>
@@ -41,29 +44,44 @@ export function LoginPage({ session, state }: { session: AuthSession; state: Log
 }
 
 function LoginForm({ session, reason }: { session: AuthSession; reason: SessionEnd | null }): JSX.Element {
-  const submission = useSubmission((form) => session.login(String(form.get("username")), String(form.get("password"))));
+  const suggestedName = useMemo(() => loadPreference(ADMIN_NAME_KEY) ?? "", []);
+  const submission = useSubmission(async (form) => {
+    const given = String(form.get("username"));
+    await session.login(given, String(form.get("password")));
+    if (given !== suggestedName) savePreference(ADMIN_NAME_KEY, "");
+  });
   const isInvalid = hasStatus(submission.error.value, 401);
-  const name = useInitialFocus<HTMLInputElement>();
+  const name = useInitialFocus<HTMLInputElement>(!suggestedName);
   return (
     <Form submission={submission} title={t("auth.login")} label={t("auth.login")}>
       {reason && <p id={REASON_ID} class="session-end" data-reason={reason}>{t(`auth.ended.${reason}`)}</p>}
       <label>
         <span>{t("auth.name")}</span>
-        <input name="username" ref={name} required maxLength={64} autoComplete="username" autoCapitalize="none" spellcheck={false}
+        <input name="username" ref={name} defaultValue={suggestedName} required maxLength={64} autoComplete="username" autoCapitalize="none" spellcheck={false}
           aria-invalid={isInvalid} aria-describedby={isInvalid ? ERROR_ID : reason ? REASON_ID : undefined} />
       </label>
-      <PasswordField autoComplete="current-password" isInvalid={isInvalid} />
+      <PasswordField autoComplete="current-password" isInvalid={isInvalid} hasInitialFocus={Boolean(suggestedName)} />
     </Form>
   );
 }
 
-function SetupForm({ session, token }: { session: AuthSession; token: string }): JSX.Element {
-  const submission = useSubmission((form) => session.setUp(token, String(form.get("password"))));
+function SetupForm({ session, link }: { session: AuthSession; link: SetupLink }): JSX.Element {
+  const suggestName = (): void => savePreference(ADMIN_NAME_KEY, link.userName);
+  const submission = useSubmission(async (form) => {
+    await session.setUp(link.token, String(form.get("password")));
+    suggestName();
+  });
   const isInvalid = hasStatus(submission.error.value, 422);
-  if (hasStatus(submission.error.value, 401)) return <ExpiredLink onDismiss={() => session.discardSetupLink()} />;
+  if (hasStatus(submission.error.value, 401)) return <ExpiredLink onDismiss={() => { suggestName(); session.discardSetupLink(); }} />;
   return (
     <Form submission={submission} title={t("auth.setup.title")} label={t("auth.setup.submit")}>
       <p class="muted">{t("auth.setup.intro")}</p>
+      {link.userName && (
+        <label>
+          <span>{t("auth.name")}</span>
+          <input name="username" readOnly value={link.userName} autoComplete="username" />
+        </label>
+      )}
       <PasswordField autoComplete="new-password" minLength={MIN_PASSWORD_LENGTH} isInvalid={isInvalid} hint={passwordHint()} hasInitialFocus />
     </Form>
   );

@@ -53,7 +53,7 @@ export const messages: Messages = {
 
   "unit.ppm": "ppm",
   "unit.lel": "% НКПР",
-  "unit.microgram": "µg/m³",
+  "unit.microgram": "мкг/м³",
   "unit.percent": "%",
 
   "level.pending": "Не хватает часов измерений: {hours}",

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { messages as english, type MessageKey } from "./messages.en";
+import { messages as german } from "./messages.de";
 import { messages as spanish } from "./messages.es";
 import { messages as french } from "./messages.fr";
 import { messages as russian } from "./messages.ru";
@@ -10,7 +11,7 @@ const placeholders = (text: string): string[] => text.match(/\{\w+\}/g) ?? [];
 /** Numbers must be the same in every language, apart from the decimal separator. */
 const numbers = (text: string): string[] => (text.replaceAll(",", ".").match(/\d+(\.\d+)?/g) ?? []).sort();
 
-describe.each([["Russian", russian], ["Spanish", spanish], ["French", french]])("the %s catalogue", (_, catalogue) => {
+describe.each([["Russian", russian], ["Spanish", spanish], ["French", french], ["German", german]])("the %s catalogue", (_, catalogue) => {
   test("has the English keys in the English order", () => {
     expect(Object.keys(catalogue)).toEqual(KEYS);
   });

@@ -12,6 +12,10 @@ import { countUnacknowledged, sectionsOf } from "../../model/alarms/groups";
 import { hrefOf } from "../../model/route";
 import { Age } from "../age";
 import { errorText } from "../error-text";
+import type { FaultFilter } from "../faults/fault-choice";
+import { FaultChoice } from "../faults/fault-choice";
+import type { Faults } from "../faults/fault-list";
+import { FaultItems, FaultPaging, useFaults } from "../faults/fault-list";
 import { Icon } from "../icon";
 import { ActionBar } from "./action-bar";
 import { AlarmItem, PRIORITY_ICONS } from "./alarm-item";
@@ -19,8 +23,39 @@ import { AlarmItem, PRIORITY_ICONS } from "./alarm-item";
 /** More are shown on request: thousands of rows would block the page. */
 const MAX_SHOWN = 100;
 
-/** The alarms that stand, by priority; those of one rule at one site as one entry. */
+/** The alarms that stand, by priority; those of one rule at one site as one entry. Below them the faults of sensors. */
 export function StandingAlarms(): JSX.Element {
+  const filter = useSignal<FaultFilter>("all");
+  const faults = useFaults({ state: "standing" });
+  return (
+    <>
+      <FaultChoice filters={["all", "alarms", "faults"]} filter={filter} />
+      {filter.value !== "faults" && <Alarms />}
+      {filter.value !== "alarms" && <StandingFaults faults={faults} isAlone={filter.value === "faults"} />}
+    </>
+  );
+}
+
+function StandingFaults({ faults, isAlone }: { readonly faults: Faults; readonly isAlone: boolean }): JSX.Element | null {
+  const listed = faults.listed.value;
+  const items = listed?.items ?? [];
+  if (items.length === 0) {
+    if (isAlone && listed !== null) return <p class="waiting" role="status">{t("fault.none")}</p>;
+    return <FaultPaging faults={faults} />;
+  }
+  return (
+    <section class="panel faults" aria-labelledby="sensor-faults">
+      <header>
+        <h2 id="sensor-faults">{t("fault.faults")} <span class="number">{items.length}{listed?.next != null && "+"}</span></h2>
+        <p class="muted small">{t("fault.more")}</p>
+      </header>
+      <FaultItems faults={faults} items={items} showsDevice />
+      <FaultPaging faults={faults} />
+    </section>
+  );
+}
+
+function Alarms(): JSX.Element {
   const app = useApp();
   const { alarms, alarmKnowledge } = useStore();
   const operator = useMemo(() => new AlarmOperator(app, errorText), []);

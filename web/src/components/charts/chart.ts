@@ -4,12 +4,19 @@ import "uplot/dist/uPlot.min.css";
 import { formats, valueText } from "../../i18n";
 import type { DrawnLimit } from "../../model/alarms/rules";
 import type { AlarmSpan } from "../../model/alarms/spans";
+import type { FanColumns } from "../../model/analysis/prediction";
 import type { Columns } from "../../model/history/bucket-history";
+import { chartData, isolatedPoints } from "../../model/history/chart-data";
 import type { TimeSpan } from "../../model/history/time-range";
 import type { Measurement } from "../../model/wire";
 import { AlarmMarks } from "./alarm-marks";
+import { NowMark } from "./now-mark";
 
 const BAND_OPACITY = 0.16;
+const FORECAST_OPACITY = 0.2;
+const FORECAST_DASH = [5, 4];
+const FORECAST_BOUND_DASH = [1, 3];
+const [MEASURED, AHEAD] = [1, 4];
 const MIN_RELATIVE_SPAN = 0.01;
 const SYNC_KEY = "device";
 const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200];
@@ -29,24 +36,29 @@ export interface HoveredPoint {
   readonly mean: number;
   readonly min: number;
   readonly max: number;
+  /** Whether it is a forecast, whose bounds are `min` and `max`. */
+  readonly isForecast: boolean;
 }
 
-/** One measurement over time: the mean as a line, minimum to maximum as a band. A thin layer over uPlot, used nowhere else. */
+/** One measurement over time: the mean as a line, minimum to maximum as a band; a forecast dashed and grey, with its bounds. A thin layer over uPlot, used nowhere else. */
 export class Chart {
   readonly #plot: uPlot;
   readonly #marks = new AlarmMarks();
+  readonly #now = new NowMark();
   readonly #gestures: ChartGestures;
   readonly #fingers = new Map<number, number>();
+  /** How much longer the time on screen is than the range that gestures change. */
+  #stretch = 1;
 
   constructor(root: HTMLElement, measurement: Measurement, isFlag: boolean, gestures: ChartGestures, onHover: (hovered: HoveredPoint | null) => void) {
     this.#gestures = gestures;
-    const options = chartOptions(root, measurement.name, isFlag, this.#marks, onHover, (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
-    this.#plot = new uPlot(options, [[], [], [], []], root);
+    const options = chartOptions(root, measurement.name, isFlag, this.#marks, this.#now, onHover, (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
+    this.#plot = new uPlot(options, [[], [], [], [], [], [], []], root);
     this.#listen(this.#plot.over);
   }
 
-  setData({ times, mean, max, min }: Columns): void {
-    this.#plot.setData([times, mean, max, min], false);
+  setData(columns: Columns, fan: FanColumns): void {
+    this.#plot.setData(chartData(columns, fan), false);
   }
 
   setAlarms(limits: readonly DrawnLimit[], spans: readonly AlarmSpan[]): void {
@@ -54,8 +66,11 @@ export class Chart {
     if (this.#plot.scales["x"]?.min != null) this.#plot.redraw(); // the range may extend to a limit
   }
 
-  setSpan({ from, to }: TimeSpan): void {
-    this.#plot.setScale("x", { min: from / 1000, max: to / 1000 });
+  /** `ahead` is how far the chart goes on after the span, in milliseconds. */
+  setSpan({ from, to }: TimeSpan, ahead: number): void {
+    this.#now.set(ahead > 0 ? to : null);
+    this.#stretch = (to + ahead - from) / (to - from);
+    this.#plot.setScale("x", { min: from / 1000, max: (to + ahead) / 1000 });
   }
 
   setSize(width: number, height: number): void {
@@ -77,7 +92,7 @@ export class Chart {
   #beginPan(event: MouseEvent): void {
     let { clientX } = event;
     const move = (moved: MouseEvent): void => {
-      this.#gestures.panBy((clientX - moved.clientX) / this.#plot.over.clientWidth);
+      this.#panBy((clientX - moved.clientX) / this.#plot.over.clientWidth);
       clientX = moved.clientX;
     };
     const end = (): void => {
@@ -100,6 +115,11 @@ export class Chart {
     }
   }
 
+  /** By a fraction of the width. */
+  #panBy(fraction: number): void {
+    this.#gestures.panBy(fraction * this.#stretch);
+  }
+
   /** Ctrl or ⌘ zooms, horizontal scrolling pans; anything else scrolls the page. */
   #wheel(event: WheelEvent): void {
     if (event.ctrlKey || event.metaKey) {
@@ -108,7 +128,7 @@ export class Chart {
       this.#gestures.zoomBy(2 ** (event.deltaY / 300), around);
     } else if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
       event.preventDefault();
-      this.#gestures.panBy(event.deltaX / this.#plot.over.clientWidth);
+      this.#panBy(event.deltaX / this.#plot.over.clientWidth);
     }
   }
 
@@ -118,7 +138,7 @@ export class Chart {
     if (before === undefined) return;
     const other = [...this.#fingers].find(([id]) => id !== event.pointerId)?.[1];
     const { left, width } = this.#plot.over.getBoundingClientRect();
-    if (other === undefined) this.#gestures.panBy((before - event.clientX) / width);
+    if (other === undefined) this.#panBy((before - event.clientX) / width);
     else {
       const [was, is] = [Math.abs(before - other), Math.abs(event.clientX - other)];
       const around = this.#plot.posToVal((event.clientX + other) / 2 - left, "x") * 1000;
@@ -133,6 +153,7 @@ function chartOptions(
   field: string,
   isFlag: boolean,
   marks: AlarmMarks,
+  now: NowMark,
   onHover: (hovered: HoveredPoint | null) => void,
   onSelect: (plot: uPlot) => void,
   onPan: (event: MouseEvent) => void,
@@ -142,9 +163,10 @@ function chartOptions(
   const line = style.color;
   const [muted, grid] = [style.getPropertyValue("outline-color"), style.getPropertyValue("border-top-color")];
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const fontPixels = Math.round(0.72 * rem);
   const axis: uPlot.Axis = {
     stroke: muted,
-    font: `${Math.round(0.72 * rem)}px ${style.fontFamily}`,
+    font: `${fontPixels}px ${style.fontFamily}`,
     grid: { stroke: grid, width: 1 },
     ticks: { show: false },
     gap: 6,
@@ -163,14 +185,20 @@ function chartOptions(
     ],
     series: [
       {},
-      { ...paths, stroke: line, width: 1.6, points: { show: true, size: 4, width: 0, fill: line, filter: isolated } },
+      { ...paths, stroke: line, width: 1.6, points: { show: true, size: 4, width: 0, fill: line, filter: (plot, series) => isolatedPoints(plot.data[series] ?? []) } },
       { ...paths, ...bound },
       { ...paths, ...bound },
+      { stroke: muted, width: 1.6, dash: FORECAST_DASH, points: { show: false } },
+      { stroke: muted, width: 1, dash: FORECAST_BOUND_DASH, points: { show: false } },
+      { stroke: muted, width: 1, dash: FORECAST_BOUND_DASH, points: { show: false } },
     ],
-    bands: [{ series: [2, 3], fill: withOpacity(line, BAND_OPACITY) }],
+    bands: [
+      { series: [2, 3], fill: withOpacity(line, BAND_OPACITY) },
+      { series: [5, 6], fill: withOpacity(muted, FORECAST_OPACITY) },
+    ],
     cursor: {
       y: false,
-      points: { size: (_, series) => (series === 1 ? 7 : 0), width: 0, fill: line },
+      points: { size: (_, series) => (series === MEASURED || series === AHEAD ? 7 : 0), width: 0, fill: (_, series) => (series === AHEAD ? muted : line) },
       drag: { x: true, y: false, setScale: false },
       sync: { key: SYNC_KEY, scales: ["x", null], setSeries: false, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
       bind: {
@@ -187,7 +215,7 @@ function chartOptions(
     },
     hooks: {
       drawClear: [(plot) => marks.drawBehind(plot)],
-      draw: [(plot) => marks.drawLimits(plot)],
+      draw: [(plot) => marks.drawLimits(plot), (plot) => now.draw(plot, muted, `${fontPixels * devicePixelRatio}px ${style.fontFamily}`)],
       setSelect: [onSelect],
       setCursor: [(plot) => onHover(hovered(plot))],
     },
@@ -197,8 +225,12 @@ function chartOptions(
 function hovered(plot: uPlot): HoveredPoint | null {
   const { idx } = plot.cursor;
   if (idx == null) return null;
-  const [at, mean, max, min] = [0, 1, 2, 3].map((series) => plot.data[series]?.[idx]);
-  return at == null || mean == null ? null : { at: at * 1000, mean, min: min ?? mean, max: max ?? mean };
+  const at = plot.data[0][idx];
+  const [mean, max, min] = [MEASURED, MEASURED + 1, MEASURED + 2].map((series) => plot.data[series]?.[idx]);
+  if (at == null) return null;
+  if (mean != null) return { at: at * 1000, mean, min: min ?? mean, max: max ?? mean, isForecast: false };
+  const [ahead, high, low] = [AHEAD, AHEAD + 1, AHEAD + 2].map((series) => plot.data[series]?.[idx]);
+  return ahead == null ? null : { at: at * 1000, mean: ahead, min: low ?? ahead, max: high ?? ahead, isForecast: true };
 }
 
 /** Adds a margin, and a minimum range so that noise does not fill the chart. */
@@ -209,16 +241,6 @@ function yRange(low: number | null, high: number | null, isFlag: boolean): [numb
   const span = Math.max(high - low, Math.abs(middle) * MIN_RELATIVE_SPAN, 1e-3) * 1.15;
   const bottom = middle - span / 2;
   return [low >= 0 && bottom < 0 ? 0 : bottom, middle + span / 2];
-}
-
-/** Points without neighbours, which a line would not show. */
-function isolated(plot: uPlot, series: number): number[] {
-  const values = plot.data[series] ?? [];
-  const found: number[] = [];
-  for (let n = 0; n < values.length; n++) {
-    if (values[n] != null && values[n - 1] == null && values[n + 1] == null) found.push(n);
-  }
-  return found;
 }
 
 /** The shortest labels that tell the times apart; the date at midnight. */

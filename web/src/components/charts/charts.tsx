@@ -4,11 +4,15 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { useDevice, useStore } from "../../app/context";
 import type { DeviceAlarms } from "../../app/device-alarms";
+import type { DeviceForecasts } from "../../app/device-forecasts";
 import type { DeviceHistory } from "../../app/device-history";
 import { ageText, fieldLabel, formats, t, valueText } from "../../i18n";
 import { figureText } from "../../i18n/alarm-text";
+import { hourText, hourTimes, recordText, summaryText } from "../../i18n/forecast-text";
 import { limitsOf, nearLimits } from "../../model/alarms/rules";
 import { alarmSpans } from "../../model/alarms/spans";
+import type { Prediction } from "../../model/analysis/prediction";
+import { NO_FAN, fanOf, hourAt, hoursAhead } from "../../model/analysis/prediction";
 import type { Device } from "../../model/devices/device";
 import { fixed, pan, zoom } from "../../model/history/time-range";
 import type { Measurement } from "../../model/wire";
@@ -17,8 +21,15 @@ import { useVisible } from "../use-visible";
 import type { ChartGestures, HoveredPoint } from "./chart";
 import { Chart } from "./chart";
 
+interface ChartsProps {
+  readonly device: Device;
+  readonly history: DeviceHistory;
+  readonly alarms: DeviceAlarms;
+  readonly forecasts: DeviceForecasts;
+}
+
 /** A chart for every measurement that the device has, or had in the selected range. */
-export function Charts({ device, history, alarms }: { device: Device; history: DeviceHistory; alarms: DeviceAlarms }): JSX.Element {
+export function Charts({ device, history, alarms, forecasts }: ChartsProps): JSX.Element {
   const store = useStore();
   const gestures: ChartGestures = {
     zoomTo: (span) => (history.range.value = fixed(span, store.bridgeNow())),
@@ -38,52 +49,63 @@ export function Charts({ device, history, alarms }: { device: Device; history: D
   return (
     <div class="charts">
       {fields.value.map((measurement) => (
-        <ChartFigure key={measurement.name} device={device} history={history} alarms={alarms} measurement={measurement} gestures={gestures} />
+        <ChartFigure key={measurement.name} device={device} history={history} alarms={alarms} forecasts={forecasts} measurement={measurement} gestures={gestures} />
       ))}
     </div>
   );
 }
 
-interface ChartFigureProps {
-  readonly device: Device;
-  readonly history: DeviceHistory;
-  readonly alarms: DeviceAlarms;
+interface ChartFigureProps extends ChartsProps {
   readonly measurement: Measurement;
   readonly gestures: ChartGestures;
 }
 
-function ChartFigure({ device, history, alarms, measurement, gestures }: ChartFigureProps): JSX.Element {
+function ChartFigure(props: ChartFigureProps): JSX.Element {
+  const { device, forecasts, measurement } = props;
   const [root, isVisible] = useVisible<HTMLElement>();
   const hovered = useSignal<HoveredPoint | null>(null);
+  const noted = forecasts.noted(measurement.name);
+  const record = noted && recordText(noted);
   return (
     <figure class="chart" ref={root}>
-      <Caption device={device} measurement={measurement} hovered={hovered.value} />
+      <Caption device={device} measurement={measurement} hovered={hovered.value} prediction={noted} />
       <div class="plot">
-        {isVisible && <Plot device={device} history={history} alarms={alarms} measurement={measurement} gestures={gestures} onHover={(one) => (hovered.value = one)} />}
+        {isVisible && <Plot {...props} onHover={(one) => (hovered.value = one)} />}
       </div>
+      {record && <p class="forecast-record">{record}</p>}
     </figure>
   );
 }
 
-/** The newest value, or the value under the pointer. */
-function Caption({ device, measurement, hovered }: { device: Device; measurement: Measurement; hovered: HoveredPoint | null }): JSX.Element {
+interface CaptionProps {
+  readonly device: Device;
+  readonly measurement: Measurement;
+  readonly hovered: HoveredPoint | null;
+  readonly prediction: Prediction | null;
+}
+
+/** The newest value, or the value under the pointer: as measured, or as forecast for that hour. */
+function Caption({ device, measurement, hovered, prediction }: CaptionProps): JSX.Element {
   const store = useStore();
   useDevice(device);
   const entry = device.entries.get(measurement.name);
   const text = (value: number): string => valueText(typeof entry?.value === "boolean" ? value > 0 : value, measurement.name);
   const unit = measurement.unit && <span class="unit"> {measurement.unit}</span>;
-  const hasBand = hovered !== null && hovered.min !== hovered.max;
+  const hour = hovered?.isForecast && prediction ? hourAt(prediction, hovered.at) : null;
+  const shown = hour ? { at: hour.at, mean: hour.mean, min: hour.low, max: hour.high } : hovered;
+  const hasBand = shown !== null && shown.min !== shown.max;
   return (
     <figcaption>
       <h3>{fieldLabel(measurement)}</h3>
-      {hovered && (
+      {shown && (
         <p class="hovered">
-          {hasBand && <span>{text(hovered.min)} – {text(hovered.max)}</span>} <time>{formats.value.moment(hovered.at, store.now.peek())}</time>
+          {hasBand && <span>{text(shown.min)} – {text(shown.max)}</span>}{" "}
+          <time>{hour ? t("forecast.hovered", hourTimes(hour.at)) : formats.value.moment(shown.at, store.now.peek())}</time>
         </p>
       )}
       {!hovered && entry && device.isStale(entry) && <p class="hovered">{t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</p>}
-      <p class="value" data-flagged={!hovered && Boolean(entry?.flag)}>
-        <span class="figure">{hovered ? text(hovered.mean) : valueText(entry?.value ?? null, measurement.name)}</span>
+      <p class="value" data-flagged={!hovered && Boolean(entry?.flag)} data-forecast={hour !== null}>
+        <span class="figure">{shown ? text(shown.mean) : valueText(entry?.value ?? null, measurement.name)}</span>
         {unit}
       </p>
     </figcaption>
@@ -94,7 +116,8 @@ interface PlotProps extends ChartFigureProps {
   readonly onHover: (hovered: HoveredPoint | null) => void;
 }
 
-function Plot({ device, history, alarms, measurement, gestures, onHover }: PlotProps): JSX.Element {
+function Plot({ device, history, alarms, forecasts, measurement, gestures, onHover }: PlotProps): JSX.Element {
+  const store = useStore();
   const root = useRef<HTMLDivElement>(null);
   const chart = useRef<Chart | null>(null);
   const dark = isDark.value;
@@ -122,8 +145,12 @@ function Plot({ device, history, alarms, measurement, gestures, onHover }: PlotP
   const limits = useMemo(() => limitsOf(alarms.rules.value, device, name), [alarms.rules.value, device.record, name]);
   const spans = useMemo(() => alarmSpans(alarms.alarms.value, name, span), [alarms.alarms.value, name, span]);
   useEffect(() => chart.current?.setAlarms(limits, spans), [limits, spans, dark, isFlag]);
-  useEffect(() => chart.current?.setData(data), [data, dark, isFlag]);
-  useEffect(() => chart.current?.setSpan(span), [span, data, dark, isFlag]);
+  const prediction = forecasts.drawn(name);
+  const now = prediction ? store.minute.value : 0;
+  const ahead = prediction ? forecasts.ahead.value : 0;
+  const fan = useMemo(() => (prediction ? fanOf(prediction, now) : NO_FAN), [prediction, now]);
+  useEffect(() => chart.current?.setData(data, fan), [data, fan, dark, isFlag]);
+  useEffect(() => chart.current?.setSpan(span, ahead), [span, ahead, data, fan, dark, isFlag]);
 
   const values = data.mean.filter((value) => value !== null);
   const label = t("chart.label", { label: fieldLabel(measurement) });
@@ -140,7 +167,12 @@ function Plot({ device, history, alarms, measurement, gestures, onHover }: PlotP
   const limitTexts = [...new Set(shown.map(({ at }) => t("alarms.limit", { value: figureText(at, measurement.unit) })))];
   return (
     <>
-      <div class="canvas" ref={root} role="img" aria-label={[summary, ...limitTexts].join(", ")} />
+      <div class="canvas" ref={root} role="img" aria-label={[summary, ...limitTexts, ...(prediction ? [summaryText(prediction, now)] : [])].join(", ")} />
+      {prediction && (
+        <ul class="visually-hidden" aria-label={t("forecast.list", { label: fieldLabel(measurement) })}>
+          {hoursAhead(prediction, now).map((hour) => <li key={hour.at}>{hourText(hour, prediction)}</li>)}
+        </ul>
+      )}
       {values.length === 0 && history.loadState.value.state === "idle" && <p class="empty">{t("chart.empty")}</p>}
     </>
   );

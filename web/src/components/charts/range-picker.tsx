@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 
 import { useStore } from "../../app/context";
+import type { DeviceForecasts } from "../../app/device-forecasts";
 import type { DeviceHistory } from "../../app/device-history";
 import { formats, t } from "../../i18n";
 import type { LengthName } from "../../model/history/time-range";
@@ -8,7 +9,7 @@ import { LENGTHS, live, pan, zoom } from "../../model/history/time-range";
 import { Icon } from "../icon";
 
 /** Selects the time range of the charts: a live length, or a fixed range by panning and zooming. */
-export function RangePicker({ history }: { history: DeviceHistory }): JSX.Element {
+export function RangePicker({ history, forecasts }: { history: DeviceHistory; forecasts: DeviceForecasts }): JSX.Element {
   const store = useStore();
   const range = history.range.value;
   const move = (fraction: number) => () => (history.range.value = pan(history.range.peek(), fraction, store.bridgeNow()));
@@ -29,6 +30,9 @@ export function RangePicker({ history }: { history: DeviceHistory }): JSX.Elemen
         <IconButton icon="zoomOut" label={t("range.zoomOut")} onClick={scale(2)} />
         {!range.live && <button type="button" class="primary" onClick={() => (history.range.value = live(range.span.to - range.span.from))}>{t("range.toLive")}</button>}
       </div>
+      {forecasts.isOffered.value && (
+        <button type="button" class="forecast-toggle" aria-pressed={forecasts.isWanted.value} onClick={() => forecasts.toggle()}>{t("forecast.toggle")}</button>
+      )}
       <p class="muted small">{range.live ? "" : `${formats.value.full(range.span.from)} – ${formats.value.full(range.span.to)}`}</p>
     </div>
   );

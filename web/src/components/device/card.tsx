@@ -17,6 +17,7 @@ import { IssueList } from "./issue-list";
 import { LevelBadge } from "./level";
 import { PresenceBadge } from "./presence";
 import { ReportedStatus } from "./reported-status";
+import { Tip } from "./tip";
 
 /** A device on the overview. Off screen it contains only the name, which in-page search and screen readers need. */
 export function Card({ ranked }: { ranked: RankedDevice }): JSX.Element {
@@ -50,6 +51,7 @@ function CardBody({ device }: { device: Device }): JSX.Element {
         {device.measuredAt !== null && <Age at={device.measuredAt} />}
         {battery !== null && <Battery percent={battery} />}
       </p>
+      <Tip device={device} />
       {shown.length === 0 && <p class="no-reading">{parts > 0 ? t("device.parts", { count: parts }) : t("device.noReading")}</p>}
       <dl class="values">
         {shown.map((primaryValue) => <CardValue key={primaryValue.measurement.name} device={device} primaryValue={primaryValue} />)}
