@@ -38,7 +38,7 @@ STOP_SECONDS = 5.0
 """What the bridge promises; docker itself needs a moment more."""
 
 TOPIC = "sensors/roof-1/data"
-SERVICES = ("bridge", "mosquitto", "mongo", "mongo-init")
+SERVICES = ("bridge", "mosquitto", "mongo", "mongo-init", "haproxy", "bridge1", "bridge2", "bridge3", "mongo1")
 
 
 async def run(*command: str, env: Mapping[str, str] | None = None, seconds: float = COMMAND_SECONDS) -> str:
@@ -74,14 +74,14 @@ class Stack:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.bridge_port}"
 
-    async def make(self, target: str, seconds: float = COMMAND_SECONDS) -> None:
+    async def make(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> None:
         own = {
             "COMPOSE_PROJECT_NAME": self.project,
             "BRIDGE_PORT": str(self.bridge_port),
             "MQTT_PORT": str(self.mqtt_port),
             "MONGO_PORT": str(self.mongo_port),
         }
-        await run("make", target, env=own, seconds=seconds)
+        await run("make", *arguments, env=own, seconds=seconds)
 
     async def listed(self, kind: str, *options: str) -> list[str]:
         """Ids of our containers, volumes or networks."""
@@ -173,9 +173,10 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(url: str) -> AsyncIterator[Listener]:
+async def listening(url: str, transport: str | None = None) -> AsyncIterator[Listener]:
+    """`transport`: the only one that the client uses. It tries again, as the balancer needs a moment to leave a bridge."""
     listener = Listener()
-    await listener.client.connect(url)
+    await listener.client.connect(url, transports=transport and [transport], wait_timeout=10, retry=transport is not None)
     try:
         yield listener
     finally:
@@ -207,7 +208,7 @@ async def stored(stack: Stack, data: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_make_up_carries_readings_from_mosquitto_to_mongodb_and_socketio_through_restarts(stack: Stack) -> None:
-    await stack.make("up", BUILD_SECONDS)
+    await stack.make("up", seconds=BUILD_SECONDS)
     async with aiohttp.ClientSession(stack.url, timeout=aiohttp.ClientTimeout(5)) as session:
         await until_ready(session)
 
@@ -240,11 +241,47 @@ async def test_make_up_carries_readings_from_mosquitto_to_mongodb_and_socketio_t
         assert await stack.listed("container", "--all") == []
         assert sorted(await stack.listed("volume")) == sorted(volumes)
 
-        await stack.make("up", BUILD_SECONDS)
+        await stack.make("up", seconds=BUILD_SECONDS)
         await until_ready(session)
         _, latest = await get(session, "/api/v1/readings/latest")
         assert [reading["_id"] for reading in json.loads(latest)["readings"]] == [heard["_id"]]
     await stack.make("down")
+
+
+async def need_image(name: str) -> None:
+    """Skip the test if an image is neither on this machine nor to be had from the registry."""
+    for command in (("image", "inspect", name), ("pull", "--quiet", name)):
+        try:
+            await run("docker", *command)
+        except AssertionError:
+            continue
+        return
+    pytest.skip(f"no image of {name}: neither on this machine nor from the registry")
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_client_of_three_bridges_receives_readings_while_a_bridge_is_stopped(stack: Stack, transport: str) -> None:
+    await need_image("haproxy:lts")
+    await stack.make("up", "CLUSTER=1", seconds=BUILD_SECONDS)
+    async with aiohttp.ClientSession(stack.url, timeout=aiohttp.ClientTimeout(5)) as session:
+        await until_ready(session)
+        await until(lambda: three_bridges(session), READY_SECONDS, "three bridges")
+        for stopped in ("bridge1", "bridge2"):
+            async with listening(stack.url.replace("127.0.0.1", "localhost"), transport) as listener:  # cookies need a name
+                assert await stack.publishes(temperature=21.5)
+                await listener.reading(temperature=21.5)
+            await run("docker", "stop", "--time", "30", await stack.container(stopped))
+        async with listening(stack.url.replace("127.0.0.1", "localhost"), transport) as listener:
+            await until(lambda: stack.publishes(temperature=22.5), DELIVERY_SECONDS, "the broker")
+            await listener.reading(temperature=22.5)
+        state = json.loads(await stack.inside("bridge3", "sensor-bridge", "cluster", "status", "--json"))
+        assert (state["cluster"], [one["leads"] for one in state["bridges"]], state["faults"]) == ("plant", [True], [])
+    await stack.make("down", "CLUSTER=1")
+
+
+async def three_bridges(session: aiohttp.ClientSession) -> bool:
+    status, told = await get(session, "/websocket/status")
+    return status == 200 and json.loads(told)["cluster"]["bridges"] == 3
 
 
 async def healthy(stack: Stack) -> bool:

@@ -27,10 +27,11 @@ def configured(*asked: str, **environ: str) -> str:
         missing("there is no Compose, or no make")
     ours = ("BIND", "REQUIRED", "COMPOSE_FILE", "MAKEFLAGS", "MAKELEVEL", "BRIDGE_HTTP__CORS_ORIGINS")
     own = {name: text for name, text in os.environ.items() if name not in ours} | environ
-    line, about_origins = subprocess.run(
+    lines = subprocess.run(
         ["make", "-n", "--no-print-directory", "up", *asked], cwd=REPO, env=own, capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    assert "BRIDGE_HTTP__CORS_ORIGINS=" in about_origins
+    (line,) = (one for one in lines if " up -d " in one)
+    assert any("BRIDGE_HTTP__CORS_ORIGINS=" in one for one in lines)
     command = [*line.split()[: line.split().index("up")], "config"]
     told = subprocess.run(command, cwd=REPO, env=own, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
