@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import shutil
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from playwright.async_api import Browser, async_playwright
 
@@ -18,6 +20,16 @@ _WITHOUT_WINDOWS = ("chromium-headless-shell", "chrome-headless-shell")
 """Chromium without windows: the page tests take 530 s of CPU instead of 960, as windows are rendered like pages."""
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 _START_SECONDS = 60.0
+
+
+def environ_at_noon() -> dict[str, str]:
+    """This process's environment, with a time zone where it is between 11:00 and 12:00, without summer time.
+
+    A page shows times of yesterday with their date, and the clocks of some zones jump by an hour in the night. Here the last
+    hours are always of today, at whatever time the tests run.
+    """
+    east_hours = 11 - datetime.now(UTC).hour
+    return {**os.environ, "TZ": f"Etc/GMT{-east_hours:+d}"}  # in these names a zone east of Greenwich is negative
 
 
 class SharedChromium:
@@ -38,7 +50,7 @@ class SharedChromium:
     async def _run(self) -> None:
         async with async_playwright() as playwright:
             arguments = [*_ARGUMENTS, f"--remote-debugging-port={self._port}"]
-            browser = await playwright.chromium.launch(executable_path=self._program, args=arguments)
+            browser = await playwright.chromium.launch(executable_path=self._program, args=arguments, env={**environ_at_noon()})
             self._runs.set()
             await self._ends.wait()
             await browser.close()
@@ -67,7 +79,9 @@ async def chromium(*arguments: str, whole: bool = False) -> AsyncIterator[Browse
         missing("there is no Chromium; on Debian: apt-get install chromium")
     async with async_playwright() as playwright:
         if arguments:
-            browser = await playwright.chromium.launch(executable_path=program, args=[*_ARGUMENTS, *arguments])
+            browser = await playwright.chromium.launch(
+                executable_path=program, args=[*_ARGUMENTS, *arguments], env={**environ_at_noon()}
+            )
         else:
             if program not in _shared:
                 _shared[program] = await asyncio.to_thread(SharedChromium, program)

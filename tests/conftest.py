@@ -21,6 +21,8 @@ from tests.access.tally import PROPERTY
 
 scratch.use_memory()
 
+_TESTS = Path(__file__).parent
+
 # No property is about time: on a busy machine an example may take seconds.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
@@ -80,6 +82,15 @@ def broker_url(tmp_path: Path) -> Iterator[str]:
 def access() -> AccessSettings:
     """Open, unless a test says otherwise."""
     return AccessSettings()
+
+
+_LONG = ("faults", "upgrade")
+"""Folders whose tests take up to a minute each, most of which they wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest tests first: the last one of a run would keep one worker busy while the others have nothing left."""
+    items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0] not in _LONG)
 
 
 StartBridge = Callable[..., AbstractAsyncContextManager[Bridge]]

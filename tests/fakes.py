@@ -39,7 +39,7 @@ from bridge.core.query import (
 )
 from bridge.core.readings.reading import Reading
 from bridge.core.rollup import HistoryRange
-from bridge.ports import AirRecord, AlarmInput, StoredAlarm, StoredTransition
+from bridge.ports import AlarmInput, BridgeRecord, DeviceRecord, StoredAlarm, StoredTransition
 from bridge.settings import StoreSettings
 
 DAY_MS = 86_400_000
@@ -48,14 +48,21 @@ DAY_MS = 86_400_000
 class MemoryStore:
     """A store in dictionaries. `failures` makes writes fail `before` or `after` storing; `refuse` names refused devices."""
 
+    log = None
+
     def __init__(self, settings: StoreSettings | None = None) -> None:
         self.settings = settings or StoreSettings()
         self.quarantine = MemoryQuarantine()
         self.devices = MemoryDevices()
         self.locations = MemoryDocuments[NamedLocation]()
         self.profiles = MemoryProfiles()
-        self.air = MemoryAir()
+        self.air = MemoryDeviceRecords()
+        self.anomaly_states = MemoryDeviceRecords()
+        self.forecast_states = MemoryDeviceRecords()
+        self.predictions = MemoryDeviceRecords()
         self.alarms = MemoryAlarms()
+        self.anomalies = MemoryAlarms()
+        self.actions = MemoryAlarms()
         self.commands = MemoryCommands()
         self.history = MemoryHistory(self)
         self.users = MemoryDocuments[User]()
@@ -64,6 +71,7 @@ class MemoryStore:
         self.audit = MemoryAudit()
         self.deliveries = MemoryDeliveries()
         self.push = MemoryPush()
+        self.bridges = MemoryBridges()
         self.by_id: dict[ObjectId, Reading] = {}
         self.rejections: dict[ObjectId, Rejection] = {}
         self.state: dict[str, str] = {}
@@ -176,6 +184,9 @@ class MemoryStore:
         self.state[key] = after
         return True
 
+    async def server_time_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
     async def ping(self) -> None:
         if self.failures:
             raise StoreUnavailable("store unavailable")
@@ -274,22 +285,42 @@ class MemoryDevices:
     async def save(self, devices: Sequence[Device]) -> None:
         self.by_id |= {one.id: one.copy() for one in devices}
 
+    async def save_state(self, devices: Sequence[Device]) -> None:
+        await self.save(devices)
+
     async def remove(self, device_id: str) -> bool:
         return self.by_id.pop(device_id, None) is not None
 
 
-class MemoryAir:
+class MemoryDeviceRecords:
     def __init__(self) -> None:
-        self.by_id: dict[str, AirRecord] = {}
+        self.by_id: dict[str, DeviceRecord] = {}
 
-    async def all(self, limit: int) -> list[AirRecord]:
+    async def all(self, limit: int) -> list[DeviceRecord]:
         return [self.by_id[name] for name in sorted(self.by_id)][:limit]
 
-    async def save(self, records: Sequence[AirRecord]) -> None:
+    async def get(self, device_ids: Sequence[str]) -> list[DeviceRecord]:
+        return [self.by_id[one] for one in device_ids if one in self.by_id]
+
+    async def save(self, records: Sequence[DeviceRecord]) -> None:
         self.by_id |= {record.device_id: record for record in records}
 
     async def remove(self, device_id: str) -> None:
         self.by_id.pop(device_id, None)
+
+
+class MemoryBridges:
+    def __init__(self) -> None:
+        self.by_id: dict[str, BridgeRecord] = {}
+
+    async def all(self, limit: int) -> list[BridgeRecord]:
+        return [self.by_id[name] for name in sorted(self.by_id)][:limit]
+
+    async def save(self, record: BridgeRecord) -> None:
+        self.by_id[record.id] = record
+
+    async def remove(self, identity: str) -> bool:
+        return self.by_id.pop(identity, None) is not None
 
 
 class MemoryAlarms:

@@ -29,11 +29,12 @@ class ForkServer:
     """One for all tests of a process, which ends with it. Runs one command at a time."""
 
     def __init__(self) -> None:
-        environ = {name: value for name, value in os.environ.items() if not name.upper().startswith("BRIDGE_")}
+        kept = (name for name in os.environ if not name.upper().startswith("BRIDGE_") and name != "COLUMNS")
+        environ = {name: os.environ[name] for name in kept}  # a console keeps the COLUMNS of its creation
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.forked"],
             cwd=REPO,
-            env=environ | {"PYTHONPATH": str(REPO), "COLUMNS": "200"},
+            env=environ | {"PYTHONPATH": str(REPO)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

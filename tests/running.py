@@ -11,6 +11,8 @@ from bridge.app import Bridge
 from bridge.settings import (
     AccessSettings,
     AlarmsSettings,
+    AnalysisSettings,
+    ClusterSettings,
     DevicesSettings,
     HomeAssistantSettings,
     HttpSettings,
@@ -35,7 +37,9 @@ async def start_bridge(
     devices: DevicesSettings | None = None,
     access: AccessSettings | None = None,
     alarms: AlarmsSettings | None = None,
+    analysis: AnalysisSettings | None = None,
     home_assistant: HomeAssistantSettings | None = None,
+    cluster: ClusterSettings | None = None,
     subscriptions: Sequence[SubscriptionSettings] | None = None,
     stop_seconds: float = 4.0,
     mqtt: Mapping[str, object] | None = None,
@@ -53,7 +57,9 @@ async def start_bridge(
         devices=devices or DevicesSettings(),
         access=access or AccessSettings(),
         alarms=alarms or AlarmsSettings(),
+        analysis=analysis or AnalysisSettings(),
         home_assistant=home_assistant or HomeAssistantSettings(),
+        cluster=cluster or ClusterSettings(),
         stop_seconds=stop_seconds,
     )
     bridge = Bridge(settings)

@@ -7,6 +7,7 @@ Testcontainers. With `CI` set a server that cannot be had is a failure, else the
 from __future__ import annotations
 
 import asyncio
+import csv
 import getpass
 import importlib.util
 import os
@@ -16,17 +17,21 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
 MQTT_VARIABLE, MONGO_VARIABLE, CHOICE_VARIABLE = "BRIDGE_TEST_MQTT_URL", "BRIDGE_TEST_MONGO_URL", "BRIDGE_TEST_SERVERS"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+_FIRST_ELECTION_MS = 1500
+_WORKING_STATES = (1, 2)  # primary, secondary
 FAST_EXPIRY = ("--setParameter", "ttlMonitorSleepSecs=1")  # MongoDB looks for what is too old once a minute by itself
+LOOPBACK = "127.0.0.1"
 REPO = Path(__file__).resolve().parent.parent
 
 
@@ -37,9 +42,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_open(port: int) -> bool:
-    """Somebody listens on a port of the loopback address."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+def is_open(port: int, host: str = LOOPBACK) -> bool:
+    """Somebody listens on a port."""
+    with suppress(OSError), socket.create_connection((host, port), 1):
         return True
     return False
 
@@ -75,15 +80,19 @@ def _is_running(task: Path) -> bool:
 class Process:
     """A server of ours that can be stopped, killed and started again on the same port and files."""
 
-    def __init__(self, command: list[str], port: int, log: Path) -> None:
+    def __init__(self, command: list[str], port: int, log: Path, host: str = LOOPBACK) -> None:
         self.command = command
+        self.host = host
         self.port = port
+        self.environment: dict[str, str] = {}
+        """Variables in addition to those of this process."""
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(self.command, stdout=output, stderr=output)
+            environment = os.environ | self.environment
+            self._process = subprocess.Popen(self.command, stdout=output, stderr=output, env=environment)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -91,7 +100,7 @@ class Process:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        return is_open(self.port)
+        return is_open(self.port, self.host)
 
     @property
     def pid(self) -> int:
@@ -133,20 +142,20 @@ def mosquitto_program() -> str:
 class Mosquitto(Process):
     """A mosquitto with its own files, set up like the one we ship: persistent, with long finite queues."""
 
-    def __init__(self, folder: Path, *lines: str) -> None:
+    def __init__(self, folder: Path, *lines: str, host: str = LOOPBACK) -> None:
         program = mosquitto_program()
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         port = free_port()
         shipped = (REPO / "config" / "mosquitto.conf").read_text()
         own = [line for line in shipped.splitlines() if not line.startswith(("listener", "persistence_location", "log_dest"))]
-        own += [f"listener {port} 127.0.0.1", f"persistence_location {folder}/", f"user {getpass.getuser()}", *lines]
+        own += [f"listener {port} {host}", f"persistence_location {folder}/", f"user {getpass.getuser()}", *lines]
         (folder / "mosquitto.conf").write_text("\n".join(own) + "\n")
-        super().__init__([program, "-c", str(folder / "mosquitto.conf")], port, folder / "mosquitto.log")
+        super().__init__([program, "-c", str(folder / "mosquitto.conf")], port, folder / "mosquitto.log", host)
 
     @property
     def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt://{self.host}:{self.port}"
 
 
 class WebSocketMosquitto(Mosquitto):
@@ -184,6 +193,26 @@ class ClosedMosquitto(Process):
         super().__init__([program, "-c", str(folder / "mosquitto.conf")], port, self.log)
 
 
+class Redis(Process):
+    """A redis-server without files. `lines` are more of its options, as in its configuration file."""
+
+    def __init__(self, folder: Path, *lines: str, host: str = LOOPBACK) -> None:
+        program = shutil.which("redis-server") or shutil.which(
+            "redis-server", path="/usr/sbin:/usr/local/bin:/opt/homebrew/bin"
+        )
+        if program is None:
+            missing("there is no redis-server; on Debian: apt-get install redis-server")
+        folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        own = [f"port {port}", f"bind {host}", "protected-mode no", 'save ""', "appendonly no", f"dir {folder}", *lines]
+        (folder / "redis.conf").write_text("\n".join(own) + "\n")
+        super().__init__([str(program), str(folder / "redis.conf")], port, folder / "redis.log", host)
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}"
+
+
 class Nginx(Process):
     """An nginx with one file of `/etc/nginx/conf.d/`, whose first port is `port`. Its files are below `folder`."""
 
@@ -204,28 +233,138 @@ class Nginx(Process):
         super().__init__([str(program), "-p", str(folder), "-c", str(folder / "nginx.conf")], port, folder / "nginx.log")
 
 
+class HaProxy(Process):
+    """An HAProxy with one configuration, whose frontend listens on `port`. `SOCKET` in it is the path of its runtime API."""
+
+    SOCKET = "@SOCKET@"
+
+    def __init__(self, folder: Path, port: int, configuration: str, host: str = LOOPBACK) -> None:
+        program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
+        if program is None:
+            missing("there is no haproxy; on Debian: apt-get install haproxy")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._socket = folder / "haproxy.sock"
+        (folder / "haproxy.cfg").write_text(configuration.replace(self.SOCKET, str(self._socket)))
+        super().__init__([str(program), "-db", "-f", str(folder / "haproxy.cfg")], port, folder / "haproxy.log", host)
+
+    def ask(self, command: str) -> str:
+        """Return the answer of the runtime API. Raises `OSError` if it does not answer within 2 s."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2)
+            connection.connect(str(self._socket))
+            connection.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each server, such as UP, DRAIN or DOWN; nothing while it does not answer."""
+        with suppress(OSError):
+            lines = csv.DictReader(self.ask("show stat").removeprefix("# ").splitlines())
+            return {row["svname"]: row["status"] for row in lines if row["svname"] not in ("FRONTEND", "BACKEND")}
+        return {}
+
+
 class Mongod(Process):
     """A mongod, journaled: as a replica set of one, or `alone`, as it is out of the box."""
 
-    def __init__(self, folder: Path, *options: str, alone: bool = False) -> None:
+    def __init__(self, folder: Path, *options: str, alone: bool = False, host: str = LOOPBACK) -> None:
         program = mongod_program()
         if program is None:
             missing("there is no mongod: set BRIDGE_TEST_MONGO_URL, start Docker, or install MongoDB")
         (folder / "db").mkdir(parents=True, exist_ok=True)
         port = free_port()
-        command = [str(program), "--dbpath", str(folder / "db"), "--port", str(port), "--bind_ip", "127.0.0.1"]
+        command = [str(program), "--dbpath", str(folder / "db"), "--port", str(port), "--bind_ip", host]
         command += ["--wiredTigerCacheSizeGB", "0.5", "--nounixsocket", *options, *([] if alone else ["--replSet", "rs0"])]
-        super().__init__(command, port, folder / "mongod.log")
+        super().__init__(command, port, folder / "mongod.log", host)
         self._alone = alone
 
     def start(self) -> None:
         super().start()
         if not self._alone:
-            make_primary("127.0.0.1", self.port, f"127.0.0.1:{self.port}")
+            make_primary(self.host, self.port, self.address)
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+        return f"mongodb://{self.address}/?directConnection=true"
+
+
+class MongoMember(Mongod):
+    """A mongod of a `MongoSet`, which initiates the set."""
+
+    def start(self) -> None:
+        Process.start(self)
+
+
+class MongoSet:
+    """A replica set of several mongods. One that was killed is started again with `start` of its own."""
+
+    def __init__(self, members: list[MongoMember], election_ms: int = 10_000) -> None:
+        self.members = members
+        self._election_ms = election_ms
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://{','.join(one.address for one in self.members)}/?replicaSet=rs0"
+
+    def start(self) -> None:
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(MongoMember.start, self.members))
+        first = self._config(1, min(self._election_ms, _FIRST_ELECTION_MS))
+        _command(self.members[0], {"replSetInitiate": first})
+        deadline = time.monotonic() + START_SECONDS
+        while not self._reconfigured():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the replica set was not configured within {START_SECONDS:g} s")
+            time.sleep(0.1)
+
+    def _reconfigured(self) -> bool:
+        """Set the time of the elections to come. Refused while the members have not agreed on a primary."""
+        with suppress(PyMongoError):
+            _command(self.primary(), {"replSetReconfig": self._config(2, self._election_ms)})
+            return True
+        return False
+
+    def _config(self, version: int, election_ms: int) -> dict[str, object]:
+        """The first election comes after `election_ms`."""
+        members = [{"_id": n, "host": one.address} for n, one in enumerate(self.members)]
+        return {"_id": "rs0", "version": version, "members": members, "settings": {"electionTimeoutMillis": election_ms}}
+
+    def primary(self, seconds: float = START_SECONDS, *, other_than: Process | None = None) -> MongoMember:
+        """Return the member that takes writes, once there is one."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for member in self.members:
+                if member is not other_than and member.is_running and _takes_writes(member):
+                    return member
+            time.sleep(0.05)
+        raise AssertionError(f"the replica set has no primary after {seconds:g} s")
+
+    def is_whole(self) -> bool:
+        """Whether every member is primary or secondary, as the primary sees them."""
+        with suppress(PyMongoError, AssertionError):
+            status = _command(self.primary(1.0), {"replSetGetStatus": 1})
+            return all(member["state"] in _WORKING_STATES for member in status["members"])
+        return False
+
+    def kill(self) -> None:
+        for member in self.members:
+            member.kill()
+
+
+def _command(member: MongoMember, command: dict[str, object]) -> dict[str, Any]:
+    with pymongo.MongoClient[dict[str, object]](member.host, member.port, directConnection=True) as client:
+        return dict(client.admin.command(command))
+
+
+def _takes_writes(member: Mongod) -> bool:
+    with suppress(PyMongoError), pymongo.MongoClient[dict[str, object]](
+        member.host, member.port, directConnection=True, timeoutMS=1000
+    ) as client:  # fmt: skip
+        return bool(client.admin.command("hello").get("isWritablePrimary"))
+    return False
 
 
 def mongod_program() -> Path | None:

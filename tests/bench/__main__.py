@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,25 @@ from bridge.tools.bench.report.terminal import TerminalDisplay, print_report
 from bridge.tools.bench.run import Plan, broker_settings, run_plans, select_scenarios, write_json
 from bridge.tools.bench.systems import BenchTarget, OwnBridge, System, child_process, free_port, wait_until_ready
 from bridge.tools.bench.usage import Usage
+from tests.bench.anomalies import print_anomalies
+from tests.bench.forecast import print_forecasts
 from tests.bench.formats import print_costs, print_paired_costs
 from tests.bench.guarded import GuardedBridge
 from tests.bench.paired import OtherBridge, paired_plans, print_ratios, run_pairs
 from tests.bench.scenarios.catalog import ALL_SCENARIOS
 from tests.bench.scenarios.stalled import StalledLoad
 from tests.bench.servers import broker_and_database
+from tests.bench.several import CLUSTER, WORKERS, Servers, run_cluster, run_workers
 from tests.servers import REPO
 
 FORMATS = "formats"
 """The scenario without servers: what it costs to decode a message in each payload format."""
+
+JUDGED: Mapping[str, Callable[[Console, argparse.Namespace], int]] = {
+    "anomalies": lambda console, _: print_anomalies(console),
+    "forecast": lambda console, arguments: int(print_forecasts(console, arguments.origins) > 0),
+}
+"""What is judged on data sets, without servers: each prints a table and returns 1 if a target was missed."""
 
 COMPARED = ("burst", "steady")
 COMPARED_CLIENTS = (10, 50)
@@ -102,7 +111,8 @@ async def main() -> int:
         "scenarios",
         nargs="*",
         metavar="SCENARIO",
-        help=f"of {', '.join(ALL_SCENARIOS)}, or {FORMATS} alone; default: {COMPARED}",
+        help=f"of {', '.join(ALL_SCENARIOS)}; or {FORMATS}, {CLUSTER} or {WORKERS} alone; or of {', '.join(JUDGED)}; "
+        f"default: {COMPARED}",
     )
     parser.add_argument("--clients", type=int, nargs="+", help="numbers of clients, a run for each")
     parser.add_argument("--burst", type=int, help="readings of the bridge's burst")
@@ -116,16 +126,21 @@ async def main() -> int:
     parser.add_argument("--stalled", type=int, help="number of clients that stop reading, in the scenario stalled")
     parser.add_argument("--way", help="protocol of the bridge's clients: socketio, topics or channels")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout to measure in alternating pairs")
-    parser.add_argument("--pairs", type=int, default=5, help="of runs with --against")
+    parser.add_argument("--pairs", type=int, default=5, help="of runs with --against; rounds of cluster and workers")
+    parser.add_argument("--origins", type=int, default=150, help="hours at which forecasts are compared, in `forecast`")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     console = Console(width=max(Console().width, 130))
+    if arguments.scenarios and set(arguments.scenarios) <= JUDGED.keys():
+        return max([JUDGED[name](console, arguments) for name in arguments.scenarios])
     if arguments.scenarios == [FORMATS]:
         print_costs(console)
         if arguments.against:
             print_paired_costs(REPO, arguments.against, arguments.pairs, console)
         return 0
     display = TerminalDisplay(Console(stderr=True))
+    if arguments.scenarios in ([CLUSTER], [WORKERS]):
+        return await _run_several(arguments, display, console)
     options = {name: value for name, value in vars(arguments).items() if name not in ("json", "against")}
     options |= {"broker": "mosquitto", "store": "mongod, a replica set" if arguments.replica_set else "mongod"}
     with broker_and_database(alone=not arguments.replica_set) as (broker, database, folder), display.live():
@@ -140,6 +155,15 @@ async def main() -> int:
     if arguments.json:
         write_json(arguments.json, report.as_dict())
     return 1 if report.failures else 0
+
+
+async def _run_several(arguments: argparse.Namespace, display: TerminalDisplay, console: Console) -> int:
+    clients = arguments.clients[0] if arguments.clients else None
+    load = _without_none(rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, clients=clients)
+    run = run_cluster if arguments.scenarios == [CLUSTER] else run_workers
+    with broker_and_database() as (broker, database, folder), display.live():
+        await run(Servers(broker_settings(broker.url), database.url, folder), load, arguments.pairs, display, console)
+    return 0
 
 
 if __name__ == "__main__":

@@ -21,7 +21,10 @@ from tests.servers import START_SECONDS, free_port
 PASSWORD = "correct horse battery staple"
 READING = "sensors/hall/data", '{"temperature": 21.5, "co2": 640}'
 _BIN = Path(sys.executable).parent
-_CLIENTS_OF_A_BRIDGE = re.compile(r"sensor-bridge (tail|command|probe|bench|alarms (?:list|ack|shelve|test))\b(?![^\n]*--url)")
+_CLIENTS_OF_A_BRIDGE = re.compile(
+    r"sensor-bridge (tail|command|probe|bench|actions (?:list|on|off)|alarms (?:list|ack|shelve|test)|anomalies (?:list|wrong))"
+    r"\b(?![^\n]*--url)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,18 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-import typer.main
-
 from bridge.air.score import SCALES
 from bridge.alarms.conditions import Above, Below, Mean, NowCast
 from bridge.alarms.defaults import DEFAULT_RULES, PROFILES
 from bridge.alarms.rules import Rule
-from bridge.cli.commands import app
+from bridge.cli.commands import command_line
 from bridge.core.access.permissions import ROLE_PERMISSIONS, Permission
 from bridge.core.message import Outcome, RejectionReason
 from bridge.core.readings.measurements import MEASUREMENTS, Measurement
 from bridge.settings import FieldSettings, SubscriptionSettings
 from tests.docs.facts import column, settings_rows, tables
 from tests.docs.site import Site
+from tests.monitoring.prometheus import rules
 from tests.servers import REPO
 
 DOCS = REPO / "docs"
@@ -90,9 +89,15 @@ def test_every_metric_is_in_the_table(open_site: Site) -> None:
     assert shown == {name for name in names if not name.endswith("_created")}
 
 
+def test_every_alert_rule_is_in_the_table_with_its_severity_and_time() -> None:
+    shown = [tuple(row[:3]) for row in tables(DOCS / "monitoring.md") if len(row) == 4]
+    assert shown == [(f"`{rule['alert']}`", rule["labels"]["severity"], rule["for"]) for rule in rules()]
+    assert f"{len(shown)} alert rules" in (DOCS / "monitoring.md").read_text("utf-8")
+
+
 def test_every_command_is_in_the_table() -> None:
     shown = set(column(DOCS / "cli.md", r"^`sensor-bridge ([a-z -]+)`$"))
-    assert shown == set(_commands(typer.main.get_command(app)))
+    assert shown == set(_commands(command_line()))
 
 
 def _commands(command: object, above: str = "") -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""`make faults`: run the long form of every scenario and print a table. The soak, of an hour, runs only by name."""
+"""`make faults`: run the long form of every scenario and print a table. The soak, of an hour, runs only by name.
+
+Several bridges have a matrix of their own, see `tests/faults/cluster/`: `make faults ARGS=cluster`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.faults.cluster import __main__ as cluster
 from tests.faults.files import FILE_FAULTS, file_fault
 from tests.faults.scenarios import SCENARIOS, Report, Scenario
 from tests.faults.soak import soak
@@ -31,6 +35,8 @@ BY_NAME = {**ALL, "soak": soak}
 
 def main() -> int:
     """Run the named scenarios, or all; return 1 if one did not pass."""
+    if sys.argv[1:] and sys.argv[1].startswith("cluster"):
+        return cluster.main(sys.argv[1:])
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BY_NAME], default=[])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs and databases here")

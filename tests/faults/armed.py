@@ -1,10 +1,12 @@
 """The unmodified bridge with injected faults, for `python -m`: it kills itself at a chosen point, or its clock is shifted.
 
 `BRIDGE_TRAP=after-store:N` kills it between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement
-and the publishing of the N-th batch, `after-transition:N` after the N-th write of changes of alarms. `BRIDGE_CLOCK=FILE` adds
-the seconds in FILE to the clock. With `BRIDGE_OBJECTS=FILE` each SIGUSR1 appends to FILE which objects there are.
-`BRIDGE_RETENTION_SECONDS=N` is the interval of retention. With `BRIDGE_FLOOD_GAP_SECONDS=N` messages about alarms follow each
-other after so long in a flood, and name up to a thousand alarms, to be counted.
+and the publishing of the N-th batch, `after-transition:N` after the N-th write of changes of alarms or anomalies,
+`after-advice:N` after the N-th write of advice: the odd ones precede its command, the even ones follow it. `BRIDGE_CLOCK=FILE`
+adds the seconds in FILE to the clock. With `BRIDGE_OBJECTS=FILE` each SIGUSR1 appends to FILE which objects there are.
+`BRIDGE_RETENTION_SECONDS=N` is the interval of retention, `BRIDGE_ANOMALY_SAVE_SECONDS=N` that of the checkpoints of anomalies.
+With `BRIDGE_FLOOD_GAP_SECONDS=N` messages about alarms follow each other after so long in a flood, and name up to a thousand
+alarms, to be counted.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bridge.analysis.advice.record import Advice
+from bridge.analysis.advice.service import AdviceService
+from bridge.analysis.anomaly_service import AnomalyService, Pace
 from bridge.cli.main import main
 from bridge.core.events import Event
 from bridge.maintenance.retention_job import RetentionJob
@@ -51,14 +56,9 @@ def set_trap(point: str, countdown: int) -> None:
 
         Pipeline._store_batch = store_then_die  # type: ignore[method-assign, assignment]
     elif point == "after-transition":
-        written = DocumentAlarmStore.write
-
-        async def write_then_die(self: DocumentAlarmStore, transitions: Sequence[Any], alarms: Sequence[Any]) -> None:
-            await written(self, transitions, alarms)
-            if transitions and due():
-                die()
-
-        DocumentAlarmStore.write = write_then_die  # type: ignore[method-assign]
+        _trap_alarms(due)
+    elif point == "after-advice":
+        _trap_advice(due)
     else:
         publish = Hub.publish
 
@@ -68,6 +68,28 @@ def set_trap(point: str, countdown: int) -> None:
             publish(self, events)
 
         Hub.publish = die_then_publish  # type: ignore[method-assign]
+
+
+def _trap_alarms(due: Callable[[], bool]) -> None:
+    written = DocumentAlarmStore.write
+
+    async def write_then_die(self: DocumentAlarmStore, transitions: Sequence[Any], alarms: Sequence[Any]) -> None:
+        await written(self, transitions, alarms)
+        if transitions and due():
+            die()
+
+    DocumentAlarmStore.write = write_then_die  # type: ignore[method-assign]
+
+
+def _trap_advice(due: Callable[[], bool]) -> None:
+    saved = AdviceService._save
+
+    async def save_then_die(self: AdviceService, advice: Advice, *, is_open: bool) -> None:
+        await saved(self, advice, is_open=is_open)
+        if due():
+            die()
+
+    AdviceService._save = save_then_die  # type: ignore[method-assign]
 
 
 def set_clock(file: Path) -> None:
@@ -104,6 +126,8 @@ if __name__ == "__main__":
     if gap := os.environ.get("BRIDGE_FLOOD_GAP_SECONDS"):
         sender.FLOOD_GAP_MS = dict.fromkeys((True, False), int(1000 * float(gap)))
         merging.ALARMS_LIMIT = planning.ALARMS_LIMIT = 1000  # type: ignore[attr-defined]
+    if seconds := os.environ.get("BRIDGE_ANOMALY_SAVE_SECONDS"):
+        AnomalyService.__init__.__kwdefaults__["pace"] = Pace(save_seconds=float(seconds))  # type: ignore[index]
     if objects := os.environ.get("BRIDGE_OBJECTS"):
         count_objects(Path(objects))
     main()

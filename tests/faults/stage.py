@@ -31,7 +31,7 @@ from bridge.tools.bench.clients.publisher import connect_packet, publish_packet
 from tests.faults.databases import ALL_READINGS_SECONDS, Database, MongoDatabase, SqliteDatabase
 from tests.faults.proxy import PUBACK, AckRecord, FaultyProxy, PacketReader, RecordingProxy
 from tests.faults.readings import body_of, id_of, number_of
-from tests.servers import Mongod, Mosquitto, free_port, until
+from tests.servers import LOOPBACK, Mongod, Mosquitto, free_port, until
 
 RESEND_SECONDS = 0.2
 _PR_CAPBSET_DROP = 24
@@ -59,8 +59,9 @@ def obey_modes() -> None:
 class Publisher:
     """Publishes with QoS 1 and resends unacknowledged readings. `acknowledged` is the reference for the verdict."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
         self._port = port
+        self._host = host
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: dict[int, tuple[int, bytes, bytes]] = {}  # packet id to number, topic, payload
         self._packet_id = 0
@@ -74,7 +75,7 @@ class Publisher:
     async def _run(self) -> None:
         while True:
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-                reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+                reader, self._writer = await asyncio.open_connection(self._host, self._port)
                 try:
                     await self._converse(reader, self._writer)
                 finally:
@@ -115,8 +116,9 @@ class Publisher:
 class Witness:
     """A second persistent subscriber: the broker delivered what it saw."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
         self._port = port
+        self._host = host
         self.seen: set[int] = set()
         self.connected = asyncio.Event()
 
@@ -132,7 +134,7 @@ class Witness:
         while True:
             with suppress(aiomqtt.MqttError, OSError):
                 async with aiomqtt.Client(
-                    "127.0.0.1", self._port, identifier="witness", protocol=aiomqtt.ProtocolVersion.V5,
+                    self._host, self._port, identifier="witness", protocol=aiomqtt.ProtocolVersion.V5,
                     clean_start=False, properties=properties, keepalive=10,
                 ) as client:  # fmt: skip
                     await client.subscribe("sensors/+/data", qos=1)

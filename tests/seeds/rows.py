@@ -1,7 +1,7 @@
 """The rows of the five documents: each message, field, type, status code, parameter, variable, menu item and promise.
 
-`python -m tests.seeds.rows` prints the table. A row of `rows.toml` has the `text` of the promise, in English, and either
-`test`: the test that shows it (`test_000.py::test_name`), or `later`: the capability that is still to come.
+`python -m tests.seeds.rows` prints the table. A row of `rows.toml` has the `text` of the promise, in English, and `test`: the
+test that shows it (`test_000.py::test_name`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 FOLDER = Path(__file__).parent
-LATER = ("actions", "alerts", "anomalies", "predictions")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     document: str
     text: str
-    test: str = ""
-    later: str = ""
+    test: str
 
 
 def rows_of(file: Path) -> list[Row]:
@@ -35,15 +33,15 @@ def all_rows() -> list[Row]:
 
 
 def main() -> None:
-    """Print the rows, and how many of each document are shown."""
+    """Print the rows, and how many each document has."""
     rows = all_rows()
     table = Table("document", "row", "shown by", highlight=False)
     for row in rows:
-        table.add_row(row.document, row.text, row.test or f"later: {row.later}")
+        table.add_row(row.document, row.text, row.test)
     console = Console()
     console.print(table)
-    shown, whole = Counter(row.document for row in rows if row.test), Counter(row.document for row in rows)
-    console.print(", ".join(f"{name}: {shown[name]} of {whole[name]}" for name in sorted(whole)))
+    counts = Counter(row.document for row in rows)
+    console.print(", ".join(f"{name}: {counts[name]}" for name in sorted(counts)))
 
 
 if __name__ == "__main__":

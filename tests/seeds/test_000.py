@@ -21,6 +21,7 @@ from bridge.app import Bridge
 from bridge.settings import DevicesSettings, RealtimeSettings
 from tests.browser import chromium
 from tests.conftest import StartBridge
+from tests.seeds.conftest import with_each_driver
 from tests.seeds.placed import address_of, live_server, opened_from_disk, placed, running
 from tests.servers import until
 
@@ -99,6 +100,7 @@ async def _more(page: Page, before: int) -> bool:
     return await page.locator("#device001 li").count() > before
 
 
+@with_each_driver
 async def test_simulator_page_and_dashboard_work_end_to_end(
     bridge: Bridge, browser: Browser, database: Database, tmp_path: Path
 ) -> None:
@@ -217,6 +219,7 @@ async def test_one_token_serves_devices_and_admins(bridge: Bridge, tmp_path: Pat
     assert await until_stored(database, 1, deviceId="device002")
 
 
+@with_each_driver
 async def test_telemetry_is_stored_with_its_fields_and_types(bridge: Bridge, database: Database) -> None:
     async with client_of(bridge) as socket:
         await say(await logged_in(socket), TELEMETRY)

@@ -15,6 +15,7 @@ from bridge.app import Bridge
 from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.page.conftest import log_in
+from tests.seeds.conftest import with_each_driver
 from tests.seeds.system_001 import (
     ADMIN,
     FOLDER,
@@ -40,6 +41,7 @@ async def system(start_bridge: StartBridge, broker_url: str, mongo_url: str, dri
 # --- the whole system --------------------------------------------------------------------------------------------------
 
 
+@with_each_driver
 async def test_programs_of_the_document_run_unchanged(system: System, tmp_path: Path) -> None:
     async with system.bridge() as bridge, running(bridge, tmp_path, "device_sim_001.py", "esp01", "1234") as device:
         await device.until("подключено")
@@ -162,6 +164,7 @@ async def until_status(program: Client, device: str, status: str) -> None:
     await until(there, WAIT_SECONDS, what=f"{device} {status}")
 
 
+@with_each_driver
 async def test_last_telemetry_message_is_returned_as_it_was_sent_also_after_a_restart(system: System, tmp_path: Path) -> None:
     sent = {"type": "telemetry", "status": "работает", "servo1": 90, "servo2": 90, "button1": "released", "button2": "pressed"}
     async with system.bridge() as bridge, client(bridge) as program:
@@ -322,6 +325,7 @@ async def test_file_with_a_fault_is_refused_as_a_whole(system: System, text: str
     assert system.stored_users() == before
 
 
+@with_each_driver
 async def test_import_can_be_repeated_and_changes_nothing(system: System) -> None:
     users, settings = system.stored_users(), system.settings_file.read_text("utf-8")
     assert await system.import_data() == 0

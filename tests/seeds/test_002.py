@@ -23,6 +23,7 @@ from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.foreign.clients import mosquitto_pub, program, run
 from tests.realtime.clients import Bare, listening, publish_many
+from tests.seeds.conftest import with_each_driver
 from tests.seeds.placed import Running, address_of, live_server, opened_from_disk, placed, running
 from tests.servers import until
 
@@ -85,6 +86,7 @@ def _shows(client: Running, text: str) -> Any:
     return client.until(lambda lines: any(text in line for line in lines), text)
 
 
+@with_each_driver
 async def test_node_client_and_test_page_work_end_to_end(
     bridge: Bridge, browser: Browser, broker_url: str, database: Database, tmp_path: Path
 ) -> None:
@@ -173,6 +175,7 @@ async def test_connection_info_is_the_first_event(bridge: Bridge, transport: str
             assert (name, info) == ("connectionInfo", {"clientId": listener.client.get_sid(), "totalClients": total})
 
 
+@with_each_driver
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_sensor_data_is_sent_with_every_field_after_it_is_stored(
     bridge: Bridge, broker_url: str, database: Database, transport: str

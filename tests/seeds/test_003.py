@@ -22,13 +22,17 @@ from websockets.asyncio.client import ClientConnection, connect
 from bridge.access.service import AuthService
 from bridge.app import Bridge
 from bridge.core.access.permissions import Role
+from bridge.core.timestamp import iso
 from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, MqttSettings, RealtimeSettings, StoreSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
 from tests.access.parts import PASSWORD, guarded
+from tests.analysis.forecast_service.test_on_servers import first_forecast, history, pass_an_hour, post_hour
+from tests.analysis.posting import recovered, saturated
 from tests.browser import chromium
 from tests.cli.test_cli import Command, ended, running
 from tests.conftest import StartBridge
+from tests.seeds.conftest import with_each_driver
 from tests.servers import Mongod, Mosquitto, free_port, until
 
 PROGRAMS = Path(__file__).parent / "003"
@@ -101,6 +105,7 @@ async def served(folder: Path, **environ: object) -> AsyncIterator[tuple[str, Co
         yield f"localhost:{port}", command
 
 
+@with_each_driver
 async def test_programs_of_the_document_run_unchanged(broker_url: str, mongo_url: str, driver: str, tmp_path: Path) -> None:
     variables = {
         "WEBSOCKET_MAX_CONNECTIONS": 100,
@@ -367,6 +372,59 @@ async def test_predictions_and_anomalies_of_other_services_reach_their_channels(
             for socket in (listener, general):
                 event = await received(socket)
                 assert (event["event_type"], event["entity_id"]) == (event_type, 7)
+
+
+async def test_predictions_of_our_own_are_completed_and_updated_on_their_channel(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with history(f"sqlite:///{tmp_path}/bridge.db") as past, start_bridge(broker_url, past.url) as bridge:
+        await first_forecast(bridge)
+        await post_hour(bridge, past.until)
+        url = f"ws://127.0.0.1:{bridge.port}/api/v1/ws?channel="
+        async with (
+            started(*program("listen_events_003.py", f"{url}predictions")) as predictions,
+            started(*program("listen_events_003.py", f"{url}general")) as general,
+        ):
+            for listener in (predictions, general):
+                await listener.until_line('"status": "connected"')
+            pass_an_hour(bridge)
+            first, second = (iso((past.until + hours) * 3_600_000) for hours in (0, 1))
+            for listener in (predictions, general):
+                await listener.until_line(f"Entidad prediction updated: ID office/co2/{first}")
+                await listener.until_line(f"Entidad prediction prediction_completed: ID office/co2/{second}")
+            [event] = [one for one in predictions.events if one.get("event_type") == "prediction_completed"]
+            assert list(event) == ["type", "entity_type", "event_type", "entity_id", "data", "timestamp", "metadata"]
+            assert (event["entity_type"], len(event["data"]["values"])) == ("prediction", 6)
+            assert TIME.fullmatch(event["timestamp"])
+
+
+async def test_anomalies_of_our_own_are_detected_and_resolved_on_their_channel(client: Client) -> None:
+    """A client of the document's listens; the readings are those of a sensor at the end of its range, and normal again."""
+    where = f"ws://127.0.0.1:{client.bridge.port}/api/v1/ws?channel="
+    async with (
+        started(*program("listen_events_003.py", f"{where}anomalies")) as anomalies,
+        started(*program("listen_events_003.py", f"{where}general")) as general,
+        started(*program("listen_events_003.py", f"{where}predictions")) as predictions,
+    ):
+        for listener in (anomalies, general, predictions):
+            await listener.until_line("Conectado al WebSocket")
+        assert (await client.ask("POST", "/api/v1/readings", saturated("3")))[0] == 201
+        for listener in (anomalies, general):
+            await listener.until_line("Entidad anomaly anomaly_detected")
+        assert (await client.ask("POST", "/api/v1/readings", recovered("3")))[0] == 201
+        for listener in (anomalies, general):
+            await listener.until_line("Entidad anomaly updated")
+            detected, resolved = [event for event in listener.events if event.get("entity_type") == "anomaly"]
+            assert list(detected) == [
+                "type", "entity_type", "event_type", "entity_id", "data", "timestamp", "metadata",
+            ]  # fmt: skip
+            assert (detected["type"], detected["event_type"]) == ("entity_event", "anomaly_detected")
+            assert (detected["data"]["deviceId"], detected["data"]["kind"]) == ("3", "saturated")
+            assert detected["metadata"]["action"] == "detect_anomaly"
+            assert (resolved["entity_id"], resolved["metadata"]["action"]) == (detected["entity_id"], "resolve_anomaly")
+            assert resolved["data"]["state"] == "ended"
+            assert TIME.fullmatch(resolved["timestamp"])
+        assert [event["type"] for event in predictions.events] == ["connection"]
 
 
 async def test_every_client_of_a_channel_receives_its_events(client: Client) -> None:

@@ -21,11 +21,14 @@ from playwright.async_api import Browser, Page, expect
 from websockets.asyncio.client import ClientConnection, connect
 
 from bridge.app import Bridge
-from bridge.settings import HttpSettings
+from bridge.settings import AlarmsSettings, HttpSettings
+from tests.analysis.forecast_service.test_on_servers import first_forecast, history, pass_an_hour, post_hour
+from tests.analysis.posting import saturated
 from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.foreign.clients import Socket, curl, python_socket, run
 from tests.foreign.contract import assert_as_written
+from tests.seeds.conftest import with_each_driver
 from tests.servers import REPO, Nginx, free_port, is_open, until
 
 PROGRAMS = Path(__file__).parent / "004"
@@ -85,10 +88,23 @@ def placed(name: str, folder: Path, port: int) -> Path:
     return copy
 
 
+RULES = """
+profile = "none"
+
+[rules.stale]
+field = "co2"
+above = 2000
+clear = 1700
+"""
+
+
 @pytest.fixture
 async def site(start_bridge: StartBridge, broker_url: str, mongo_url: str, driver: str, tmp_path: Path) -> AsyncIterator[Site]:
     http = HttpSettings.model_validate({"port": 0, "trusted_proxies": ["127.0.0.1"]})
-    async with start_bridge(broker_url, mongo_url, driver=driver, http=http) as bridge:
+    rules = tmp_path / "alarms.toml"
+    rules.write_text(RULES, "utf-8")
+    alarms = AlarmsSettings(file=rules)
+    async with start_bridge(broker_url, mongo_url, driver=driver, http=http, alarms=alarms) as bridge:
         port = free_port()
         conf = (PROGRAMS / "nginx.conf").read_text("utf-8")
         for written, ours in (
@@ -121,6 +137,7 @@ async def page_of(browser: Browser, url: str) -> AsyncIterator[Page]:
 ACTIVE = "window.wsManager.isConnectionActive()"
 
 
+@with_each_driver
 async def test_indoor_air_programs_work_end_to_end(site: Site) -> None:
     async with chromium() as browser:
         async with page_of(browser, site.url) as charts, page_of(browser, f"{site.url}/digital-twin.html") as twin:
@@ -155,6 +172,7 @@ async def test_indoor_air_programs_work_end_to_end(site: Site) -> None:
     assert "GET /api/" not in requests, "nothing is polled"
 
 
+@with_each_driver
 async def test_measurement_is_as_in_the_document(site: Site) -> None:
     async with python_socket(site.socket_url) as socket:
         await site.post(SAMPLE | {"timestamp": "2025-11-19T10:05:00Z"})
@@ -167,6 +185,7 @@ async def test_measurement_is_as_in_the_document(site: Site) -> None:
         assert_as_written(again, example | {"timestamp": "2025-11-19T10:06:00.000Z"})
 
 
+@with_each_driver
 async def test_location_of_a_measurement_is_kept_and_registers_its_sensor(site: Site) -> None:
     await site.post(SAMPLE)
     (record,) = (await curl(f"http://127.0.0.1:{site.bridge.port}/api/v1/readings/latest")).json["readings"]
@@ -223,13 +242,82 @@ async def test_topic_is_heard_by_those_who_subscribed_and_by_all(site: Site, top
         assert (await other.hear())["type"] == "measurement", "not the other topic"
 
 
+async def test_preventive_action_of_the_system_is_heard_by_those_who_subscribed_and_by_all(site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        one, other, everything = [await stack.enter_async_context(python_socket(site.socket_url)) for _ in range(3)]
+        await only(one, "actions")
+        await only(other, "measurements")
+        await site.post(SAMPLE)
+        await site.post(SAMPLE | {"values": SAMPLE["values"] | {"CO2": 2400}})
+        for socket in (one, everything):
+            message = await socket.hear(type="action")
+            where = {"sensor_id": "bureau1", "enseigne": "Maison", "salle": "Bureau"}
+            assert_as_written(message, {"type": "action", **where, "action": "ventilate", "reason": "alarm", "value": 2400})
+            assert message["timestamp"].endswith("Z")
+            assert message["message"] == "Air the room: Carbon dioxide is 2,400 ppm, above 2,000 ppm."
+        for co2 in (645, 2400):
+            assert (await other.hear())["co2"] == co2, "measurements, and no action"
+
+
+async def test_predictions_of_the_system_are_heard_on_their_topic(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with (
+        history(f"sqlite:///{tmp_path}/bridge.db") as past,
+        start_bridge(broker_url, past.url) as bridge,
+        AsyncExitStack() as stack,
+    ):
+        await first_forecast(bridge)
+        await post_hour(bridge, past.until)
+        url = f"ws://127.0.0.1:{bridge.port}/ws"
+        one, other, everything = [await stack.enter_async_context(python_socket(url)) for _ in range(3)]
+        await only(one, "predictions")
+        await only(other, "modules")
+        pass_an_hour(bridge)
+        for socket in (one, everything):
+            heard = await socket.hear(type="prediction")
+            assert_as_written(heard, {"sensor_id": "office", "enseigne": "Kitchen", "salle": "Office", "field": "co2"})
+            assert len(heard["values"]) == 6
+        await other.say({"type": "ping"})
+        assert (await other.hear())["type"] == "pong", "not the other topic"
+
+
+async def test_alerts_made_by_the_system_reach_the_page_and_those_who_subscribed(site: Site) -> None:
+    """An alarm about bad air, and an anomaly of a sensor at the end of its range; a client of measurements is sent neither."""
+    async with (
+        chromium() as browser,
+        page_of(browser, site.url) as page,
+        python_socket(site.socket_url) as alerts,
+        python_socket(site.socket_url) as measurements,
+    ):
+        await page.wait_for_function(ACTIVE)
+        await page.evaluate("window.alerts = []; window.wsManager.on('alerts', (data) => window.alerts.push(data))")
+        await only(alerts, "alerts")
+        await only(measurements, "measurements")
+        for _ in range(3):
+            await site.post(SAMPLE | {"values": {"CO2": 35_000}})
+        danger = await alerts.hear(type="alert", rule="stale")
+        assert (danger["sensor_id"], danger["enseigne"], danger["salle"]) == ("bureau1", "Maison", "Bureau")
+        assert danger["level"] == "medium"
+        for one in saturated("bureau2"):
+            sent = {"sensor_id": one["deviceId"], "timestamp": one["timestamp"], "values": {"CO2": one["co2"]}}
+            await site.post(SAMPLE | sent)
+        fault = await alerts.hear(type="alert", kind="anomaly")
+        assert (fault["sensor_id"], fault["enseigne"], fault["salle"]) == ("bureau2", "Maison", "Bureau")
+        assert (fault["change"], fault["priority"], fault["rule"]) == ("detected", "low", "saturated")
+        assert fault["message"].startswith("Carbon dioxide has been at the upper end")
+        await page.wait_for_function("window.alerts.some((one) => one.kind === 'anomaly')")
+        assert await page.evaluate("window.alerts.some((one) => one.rule === 'stale')")
+        for _ in range(3 + len(saturated("bureau2"))):
+            assert (await measurements.hear())["type"] == "measurement"
+
+
 async def only(socket: Socket, topic: str) -> None:
     await socket.say({"type": "subscribe", "topics": [topic]})
     await socket.say({"type": "unsubscribe", "topics": ["all"]})
     await socket.hear(type="unsubscribed")
 
 
-@pytest.mark.parametrize("driver", ["pymongo"])
 async def test_page_polls_every_three_seconds_where_the_websocket_is_switched_off(site: Site) -> None:
     async with chromium() as browser:
         page = await browser.new_page()
@@ -245,7 +333,6 @@ async def test_page_polls_every_three_seconds_where_the_websocket_is_switched_of
         assert 2.5 < polls[2] - polls[1] < 4
 
 
-@pytest.mark.parametrize("driver", ["pymongo"])
 async def test_page_falls_back_to_polling_and_returns_to_the_websocket_within_two_seconds(site: Site) -> None:
     async with chromium() as browser:
         page = await browser.new_page()
@@ -269,7 +356,6 @@ async def test_page_falls_back_to_polling_and_returns_to_the_websocket_within_tw
         await expect(page.locator("#historique li")).to_have_count(1)
 
 
-@pytest.mark.parametrize("driver", ["pymongo"])
 async def test_log_has_the_lines_of_the_websocket(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "bridge.realtime.topic_protocol")
     async with python_socket(site.socket_url) as socket:
@@ -295,7 +381,6 @@ ROUNDS = 5
 """The best round counts: the machine of the tests has other work too."""
 
 
-@pytest.mark.parametrize("driver", ["pymongo"])
 async def test_fifty_clients_receive_a_measurement_within_milliseconds(site: Site) -> None:
     async with AsyncExitStack() as stack:
         url = f"ws://127.0.0.1:{site.bridge.port}/ws"
@@ -324,7 +409,6 @@ async def arrival(socket: ClientConnection) -> float:
             return time.perf_counter()
 
 
-@pytest.mark.parametrize("driver", ["pymongo"])
 async def test_more_than_a_thousand_messages_per_second_are_sent(site: Site) -> None:
     async with AsyncExitStack() as stack:
         url = f"ws://127.0.0.1:{site.bridge.port}/ws"
@@ -346,7 +430,6 @@ async def measurements(socket: ClientConnection, count: int) -> None:
         await arrival(socket)
 
 
-@pytest.mark.parametrize("driver", ["pymongo"])
 async def test_client_costs_fifty_kilobytes_per_hour_at_two_measurements_a_minute(site: Site) -> None:
     async with connect(f"ws://127.0.0.1:{site.bridge.port}/ws") as socket:
         await site.post(SAMPLE)
