@@ -3,8 +3,8 @@
 
     release.py v1.2.3
 
-Exit code 1, with all that does not agree, unless the tag is `v` and `bridge.__version__`, the page has the same version,
-and the changelog has a dated section of it with a text, below an empty `Unreleased`.
+Exit code 1, with all that does not agree, unless the tag is `v` and `bridge.__version__`, the page and the Kubernetes
+manifests have the same version, and the changelog has a dated section of it with a text, below an empty `Unreleased`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _VERSION = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
+_IMAGE_TAG = re.compile(r'^ +(?:- )?newTag: "([^"]+)"$', re.MULTILINE)
+_KUSTOMIZATION = "docker/k8s/base/kustomization.yaml"
 _HEADING = re.compile(r"^## \[(?P<version>[^\]]+)\](?P<rest>.*)$", re.MULTILINE)
 _DATED = re.compile(r" - (\d{4}-\d{2}-\d{2})")
 
@@ -58,6 +60,12 @@ def version_of(root: Path) -> str:
     return found[1]
 
 
+def _image_tag(root: Path) -> str | None:
+    """The tag of the image in the Kubernetes manifests, without a YAML parser."""
+    found = _IMAGE_TAG.search((root / _KUSTOMIZATION).read_text("utf-8"))
+    return None if found is None else found[1]
+
+
 def mistakes(root: Path, tag: str) -> Iterator[str]:
     """All that does not agree with `tag`."""
     version = version_of(root)
@@ -66,6 +74,9 @@ def mistakes(root: Path, tag: str) -> Iterator[str]:
     page = json.loads((root / "web" / "package.json").read_text("utf-8"))["version"]
     if page != version:
         yield f"web/package.json: version {page}; it must be {version}, as in bridge/__init__.py"
+    image = _image_tag(root)
+    if image != version:
+        yield f"{_KUSTOMIZATION}: newTag {image}; it must be {version}, as in bridge/__init__.py"
     found = sections((root / "CHANGELOG.md").read_text("utf-8"))
     if not found or found[0].version != "Unreleased" or found[0].text:
         yield "CHANGELOG.md: the first section must be an empty [Unreleased]; move its entries to the version"
