@@ -13,13 +13,12 @@ from urllib.parse import quote
 import orjson
 import pymongo
 import pytest
-from pydantic import SecretStr
 
-from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.access.parts import PASSWORD, Guarded, guarded
 from tests.access.ways import SOCKET_IO, bearer, connect_packet, opened, received
 from tests.conftest import StartBridge
+from tests.senders import patient
 from tests.servers import until
 
 INSIDE = "1nj3ct10n"
@@ -107,7 +106,7 @@ def is_odd(name: str) -> bool:
 
 
 async def by_mqtt(made: Guarded, broker_url: str) -> None:
-    async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+    async with mqtt_sender(patient(broker_url)) as sender:
         for n, body in enumerate(bodies("temperature", humidity=40, timestamp=1_767_000_100)):
             for topic in ("sensors/a.b/data", f"sensors/d{n}/data", "sensors/$where/data"):
                 await sender.publish(topic, body)

@@ -24,7 +24,7 @@ from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.fakes import MemoryStore
 from tests.realtime.clients import Plain
-from tests.sources.mqtt.test_source import settings_for
+from tests.senders import patient
 
 NOW_MS = 1_768_478_400_000
 
@@ -251,7 +251,7 @@ async def test_air_is_judged_told_and_remembered_over_a_restart(
 ) -> None:
     store = mongo_url if kind == "mongo" else f"sqlite:///{tmp_path}/bridge.db"
     async with start_bridge(broker_url, store) as bridge, aiohttp.ClientSession() as session:
-        async with Plain.connected(bridge) as client, mqtt_sender(settings_for(broker_url)) as sender:
+        async with Plain.connected(bridge) as client, mqtt_sender(patient(broker_url)) as sender:
             await client.call(type="subscribe", topics=["assessments"])
             await sender.publish("sensors/kitchen/data", b'{"co2": 2400, "coPpm": 120, "temperature": 21}')
             told = await client.receive("assessment")

@@ -19,6 +19,7 @@ from bridge.tools.scenarios.player import play
 from bridge.tools.scenarios.scenario import AlarmScenario, ScenarioReading
 from tests.alarms.test_service_on_servers import Asking
 from tests.conftest import StartBridge
+from tests.senders import patient
 from tests.servers import Mosquitto, until
 
 RULES = """
@@ -86,7 +87,7 @@ async def test_broker_outage_is_one_alarm_and_readings_from_before_are_past(star
             await until(lambda: all_are((*unavailable, "returned")), 60, "its end")
             await until(lambda: account.stored >= before + 20, 20, "readings after the outage")
             start_ms = time.time_ns() // 1_000_000 - 600_000
-            async with mqtt_sender(MqttSettings(url=SecretStr(broker.url))) as sender:
+            async with mqtt_sender(patient(broker.url)) as sender:
                 for one in kept:
                     await sender.publish(one.topic, one.payload(start_ms))
             kitchen = "broker-outage-kitchen"

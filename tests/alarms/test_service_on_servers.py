@@ -14,8 +14,8 @@ from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.notify.alarms import receiver
 from tests.realtime.clients import Listener, Plain, listening
+from tests.senders import patient
 from tests.servers import until
-from tests.sources.mqtt.test_source import settings_for
 
 CO = b'{"coPpm": 250, "temperature": 21}'
 
@@ -53,7 +53,7 @@ async def test_alarm_is_told_acknowledged_and_remembered_over_a_restart(
         aiohttp.ClientSession() as session,
         Plain.connected(bridge) as plain,
         listening(bridge) as client,
-        mqtt_sender(settings_for(broker_url)) as sender,
+        mqtt_sender(patient(broker_url)) as sender,
     ):
         for _ in range(3):
             await sender.publish("sensors/boiler/data", CO)
@@ -94,7 +94,7 @@ async def test_rules_file_is_followed_its_target_told_within_a_second_and_a_bad_
         async with (
             start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db", alarms=settings) as bridge,
             aiohttp.ClientSession() as session,
-            mqtt_sender(settings_for(broker_url)) as sender,
+            mqtt_sender(patient(broker_url)) as sender,
         ):
             alarms = Asking(session, bridge.port)
             began = time.monotonic()
@@ -126,7 +126,7 @@ async def test_failed_sensor_raises_no_alarm_on_the_wire_and_hazards_in_other_sh
     async with (
         start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
         aiohttp.ClientSession() as session,
-        mqtt_sender(settings_for(broker_url)) as sender,
+        mqtt_sender(patient(broker_url)) as sender,
     ):
         for _ in range(3):
             await sender.publish("sensors/failed/data", b'{"co2": 65535, "ch4": 65535}')

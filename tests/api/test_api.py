@@ -11,14 +11,14 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from pydantic import SecretStr
 
 from bridge.api import new_application
 from bridge.app import Bridge
 from bridge.core.readings.measurements import MEASUREMENTS
-from bridge.settings import HttpSettings, MqttSettings
+from bridge.settings import HttpSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
+from tests.senders import patient
 from tests.servers import free_port, until
 
 
@@ -36,7 +36,7 @@ class Client:
 
     async def publish(self, *bodies: dict[str, Any], device: str = "a") -> None:
         before = self.bridge.ledger.account("mqtt").received
-        async with mqtt_sender(MqttSettings(url=SecretStr(self._broker_url))) as sender:
+        async with mqtt_sender(patient(self._broker_url)) as sender:
             for body in bodies:
                 await sender.publish(f"sensors/{device}/data", orjson.dumps(body))
         await until(lambda: self.bridge.ledger.account("mqtt").received >= before + len(bodies))

@@ -9,14 +9,14 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.core.devices.device import LEARNT_RANGE_SECONDS, Device, ReportingInterval
-from bridge.settings import DevicesSettings, MqttSettings
+from bridge.settings import DevicesSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
 from tests.realtime.clients import listening
+from tests.senders import patient
 from tests.servers import until
 
 
@@ -43,7 +43,7 @@ class Client:
         return body if status == 200 else {}
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        async with mqtt_sender(MqttSettings(url=SecretStr(self.broker_url))) as sender:
+        async with mqtt_sender(patient(self.broker_url)) as sender:
             await sender.publish(topic, payload, retain=retain)
 
     async def until_device(self, device_id: str, **expected: object) -> Any:

@@ -10,15 +10,15 @@ from typing import Any
 
 import orjson
 import pytest
-from pydantic import SecretStr
 
 from bridge.devices.discovery import stored_subscriptions
-from bridge.settings import MqttSettings, StoreSettings
+from bridge.settings import StoreSettings
 from bridge.settings.alarms import AlarmsMqttSettings, AlarmsSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
 from tests.api.test_ingest import Poster, posting
 from tests.conftest import StartBridge
+from tests.senders import patient
 from tests.servers import Mosquitto, until
 
 PATH = "/api/v1/subscriptions"
@@ -37,7 +37,7 @@ async def poster(start_bridge: StartBridge, broker_url: str, store_url: str) -> 
 
 
 async def publish(url: str, messages: Mapping[str, object], *, retain: bool = False) -> None:
-    async with mqtt_sender(MqttSettings(url=SecretStr(url))) as sender:
+    async with mqtt_sender(patient(url)) as sender:
         for topic, body in messages.items():
             await sender.publish(topic, orjson.dumps(body), retain=retain)
 

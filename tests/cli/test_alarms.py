@@ -23,7 +23,7 @@ from tests.cli.test_cli import ended
 from tests.conftest import StartBridge
 from tests.notify.alarms import record
 from tests.realtime.clients import Plain
-from tests.sources.mqtt.test_source import settings_for
+from tests.senders import patient
 
 ALARM = record().public()
 ID = ALARM["id"]
@@ -115,7 +115,7 @@ async def test_alarms_of_a_running_bridge_are_listed_shelved_and_acknowledged(
 ) -> None:
     async with (
         start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge,
-        mqtt_sender(settings_for(broker_url)) as sender,
+        mqtt_sender(patient(broker_url)) as sender,
         Plain.connected(bridge) as plain,
     ):
         for _ in range(3):

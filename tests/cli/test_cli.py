@@ -33,6 +33,7 @@ from bridge.tools.simulator import simulate
 from tests import forked
 from tests.conftest import StartBridge
 from tests.forked import END_SECONDS
+from tests.senders import patient
 from tests.servers import REPO, Mosquitto, free_port, freeze, until
 
 FEW_BYTES = 4096
@@ -902,7 +903,7 @@ async def test_bridge_whose_clock_was_ahead_and_is_set_right_shows_present_value
         await until(lambda: _ready(http), seconds=30, what="ready")
 
         async def publish(temperature: float) -> None:
-            async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+            async with mqtt_sender(patient(broker_url)) as sender:
                 await sender.publish("sensors/a/data", orjson.dumps({"temperature": temperature}))
 
         async def shown(temperature: float) -> bool:

@@ -15,7 +15,6 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.cli.settings_file import add_subscriptions
@@ -27,6 +26,7 @@ from bridge.settings.loader import load_settings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.cli.test_cli import ended
 from tests.core.formats.test_payloads import SAMPLES, payload_of
+from tests.senders import patient
 from tests.servers import REPO, until
 
 TASMOTA = SubscriptionSettings.model_validate({"pattern": "tele/{deviceId}/SENSOR", "format": "tasmota"})
@@ -66,7 +66,7 @@ async def publishing(url: str, messages: Mapping[str, object]) -> AsyncIterator[
     stopping = asyncio.Event()  # a cancellation could be lost: Python 3.11's `asyncio.wait_for`
 
     async def publish() -> None:
-        async with mqtt_sender(MqttSettings(url=SecretStr(url))) as sender:
+        async with mqtt_sender(patient(url)) as sender:
             while not stopping.is_set():
                 for topic, body in messages.items():
                     payload = (
@@ -163,7 +163,7 @@ async def test_every_value_of_ten_families_is_stored_once_by_the_subscriptions_t
                 return response.ok
 
         await until(is_subscribed, what="the subscriptions")
-        async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+        async with mqtt_sender(patient(broker_url)) as sender:
             for topic, payload in messages.items():
                 assert isinstance(payload, bytes)
                 await sender.publish(topic, payload, qos=1)

@@ -32,6 +32,7 @@ from tests import forked
 from tests.core.formats.test_payloads import SAMPLES, payload_of
 from tests.core.formats.test_tasmota import SENSOR
 from tests.core.test_decode import JSON, NOW_MS, OBJECTS, OWN, OWN_MS, message
+from tests.senders import patient
 from tests.servers import REPO
 
 Z2M = {"temperature": 21.5, "linkquality": 120, "battery": 97}
@@ -275,7 +276,7 @@ def test_wrong_arguments_exit_with_2(arguments: tuple[str, ...], tmp_path: Path)
 
 
 async def test_message_is_captured_from_the_broker(broker_url: str, tmp_path: Path) -> None:
-    async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+    async with mqtt_sender(patient(broker_url)) as sender:
         await sender.publish("tele/a/SENSOR", json.dumps(SENSOR).encode(), retain=True)
     code, out = run_map(tmp_path, "--capture", "--topic", "tele/#", "--seconds", "20", BRIDGE_MQTT__URL=broker_url)
     assert code == 0
@@ -299,7 +300,7 @@ async def test_capture_reports_a_wrong_topic_or_broker() -> None:
 @pytest.mark.parametrize("topic", ["sensors/[/red]/data", "sensors/[bold/data", "a/\u202e/\\x1b[31m", "[link=x]"])
 async def test_captured_topic_and_payload_are_shown_and_not_obeyed(topic: str, tmp_path: Path, broker_url: str) -> None:
     payload = b'{"[/red]": "[bold", "\x1b[31m": 1}'
-    async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+    async with mqtt_sender(patient(broker_url)) as sender:
         await sender.publish(topic, payload, retain=True)
     code, out = run_map(tmp_path, "--capture", "--topic", "#", "--seconds", "10", BRIDGE_MQTT__URL=broker_url)
     assert code == 1

@@ -13,11 +13,10 @@ import aiohttp
 import orjson
 import pytest
 import socketio
-from pydantic import SecretStr
 
-from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.cli.test_cli import Command, ended, running
+from tests.senders import patient
 from tests.servers import free_port, until
 
 READY_SECONDS = 60.0
@@ -81,7 +80,7 @@ async def test_clients_of_all_transports_receive_each_reading_once(tmp_path: Pat
             client.on("sensorData", lambda message, own=own: own.append(message["data"]["temperature"]))
             await client.connect(url, transports=transports, wait_timeout=10)
         await until(lambda: [one.transport() for one in clients] == ["websocket", "polling", "websocket"] * 4, what="upgrades")
-        async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+        async with mqtt_sender(patient(broker_url)) as sender:
             for value in range(20):
                 payload = {"temperature": value, "timestamp": 1_790_000_000 + value}
                 await sender.publish("sensors/a/data", orjson.dumps(payload))

@@ -21,6 +21,7 @@ from bridge.core.errors import SettingsError
 from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.cluster.buses import TOPIC, make_bus, running
+from tests.senders import patient
 from tests.servers import Mosquitto, Redis, WebSocketMosquitto, free_port, until
 
 Broker = Mosquitto | Redis
@@ -212,7 +213,7 @@ async def test_a_bus_ends_soon_while_the_broker_is_stopped(broker: Broker) -> No
 
 
 async def test_retained_messages_are_not_delivered(mosquitto: Broker) -> None:
-    async with mqtt_sender(MqttSettings.model_validate({"url": mosquitto.url})) as sender:
+    async with mqtt_sender(patient(mosquitto.url)) as sender:
         await sender.publish(TOPIC, b"retained", retain=True)
         for protocol in ("5", "3.1.1"):
             async with running(make_bus(mosquitto.url, protocol=protocol)) as peer:

@@ -16,8 +16,8 @@ import pytest
 
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.cluster.member import ALONE
+from tests.senders import patient
 from tests.servers import REPO, Mosquitto, freeze, until
-from tests.sources.mqtt.test_source import settings_for
 
 MESSAGES = 2000
 Database = pymongo.database.Database[dict[str, Any]]
@@ -76,7 +76,7 @@ def members(tmp_path: Path, broker_url: str, mongo_url: str) -> Iterator[Members
 
 
 async def send(url: str, first: int, count: int) -> None:
-    async with mqtt_sender(settings_for(url)) as sender:
+    async with mqtt_sender(patient(url)) as sender:
         for at in range(first, first + count, 400):
             numbers = range(at, min(at + 400, first + count))
             await asyncio.gather(*(sender.publish("sensors/a/data", b"%d" % number) for number in numbers))

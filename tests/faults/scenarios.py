@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.faults.proxy import Fault, FaultyProxy
 from tests.faults.readings import id_of
 from tests.faults.stage import MongoStage, Stage, Verdict, running_task
 from tests.hostile import hostile
+from tests.senders import patient
 from tests.servers import missing, until
 
 PROXY_FAULTS = (Fault.LATENCY, Fault.SLICES, Fault.BLACK_HOLE, Fault.RESET, Fault.HALF_OPEN, Fault.REFUSE)
@@ -183,7 +183,7 @@ async def _received_qos0(stage: Stage, sent: int) -> bool:
 async def _flood(stage: Stage, rate: int, seconds: float) -> int:
     """Publish QoS 0 readings of a separate device; return how many were sent."""
     sent, start = 0, time.monotonic()
-    async with mqtt_sender(MqttSettings.model_validate({"url": stage.broker.url})) as sender:
+    async with mqtt_sender(patient(stage.broker.url)) as sender:
         while (elapsed := time.monotonic() - start) < seconds:
             while sent < elapsed * rate:
                 payload = b'{"temperature": 1, "timestamp": %d}' % (1_700_000_000_000 + sent)
@@ -299,7 +299,7 @@ async def _clock_note(stage: Stage) -> bool:
 
 async def _send(stage: Stage, device: str, count: int) -> None:
     """Send readings without a time, which are signs of life, with QoS 0, so that the verdict leaves them out."""
-    async with mqtt_sender(MqttSettings.model_validate({"url": stage.broker.url})) as sender:
+    async with mqtt_sender(patient(stage.broker.url)) as sender:
         for n in range(count):
             await sender.publish(f"sensors/{device}/data", b'{"temperature": %d}' % (n % 50), qos=0)
             await asyncio.sleep(REPORTING_SECONDS)

@@ -14,13 +14,13 @@ from pathlib import Path
 import aiohttp
 from pymongo.errors import PyMongoError
 
-from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.faults.proxy import Fault, FaultyProxy
 from tests.faults.readings import START_MS
 from tests.faults.scenarios import Progress, Report, finish, wait_for_readings, wait_for_silence
 from tests.faults.stage import MongoStage
 from tests.hostile import hostile
+from tests.senders import patient
 from tests.servers import until
 
 SAVE_SECONDS = 7.0
@@ -171,7 +171,7 @@ class Soak:
     async def _new_names_by_mqtt(self) -> None:
         """New devices and topics, with QoS 0, so that the verdict leaves them out."""
         names = round(min(NEW_NAMES, NEW_NAMES * self._seconds / 60))
-        async with mqtt_sender(MqttSettings.model_validate({"url": self._stage.broker.url})) as sender:
+        async with mqtt_sender(patient(self._stage.broker.url)) as sender:
             for _ in range(names):
                 name = secrets.token_hex(8)
                 fields = "".join(f'"{name}{n}": 1, ' for n in range(4)).encode()

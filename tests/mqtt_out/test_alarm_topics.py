@@ -18,6 +18,7 @@ from bridge.settings import Settings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.fakes import MemoryStore
 from tests.mqtt_out.rig import Rig, changed, kept, kept_bodies, record, settings_for
+from tests.senders import patient
 from tests.servers import Mosquitto, until
 
 
@@ -104,7 +105,7 @@ async def test_alarms_that_stand_at_the_start_are_published_and_those_of_earlier
 
 
 async def test_messages_of_others_below_the_topic_are_left_alone(broker_url: str) -> None:
-    async with mqtt_sender(settings_for(broker_url)) as sender:
+    async with mqtt_sender(patient(broker_url)) as sender:
         await sender.publish("alarms/of/others", b"1", retain=True)
     rig = Rig(settings_for(broker_url))
     async with rig.running():

@@ -16,7 +16,6 @@ import pytest
 from bson.objectid import ObjectId
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bridge.app import Bridge
@@ -29,13 +28,14 @@ from bridge.core.readings.reading import Reading
 from bridge.core.topic import TopicPattern
 from bridge.realtime.channel_protocol import ChannelCodec
 from bridge.realtime.topic_protocol import NAMES, TopicCodec
-from bridge.settings import AccessSettings, HttpSettings, MqttSettings, RealtimeSettings
+from bridge.settings import AccessSettings, HttpSettings, RealtimeSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.core.test_decode import NullOrigin
 from tests.realtime.clients import Plain, publish_many
 from tests.realtime.socketio.test_server import metric, temperatures
+from tests.senders import patient
 from tests.servers import until
 
 Open = Callable[..., Any]
@@ -67,7 +67,7 @@ async def bridge(opened: Open, broker_url: str) -> Bridge:
 
 
 async def publish(broker_url: str, topic: str, **body: Any) -> None:
-    async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+    async with mqtt_sender(patient(broker_url)) as sender:
         await sender.publish(topic, orjson.dumps(body))
 
 
@@ -558,7 +558,7 @@ async def test_curl_can_send_an_alert_and_a_test_event(bridge: Bridge) -> None:
 
 
 async def test_invalid_event_by_mqtt_is_rejected_and_a_deeply_nested_one_is_sent(bridge: Bridge, broker_url: str) -> None:
-    async with Plain.connected(bridge) as client, mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+    async with Plain.connected(bridge) as client, mqtt_sender(patient(broker_url)) as sender:
         await sender.publish("events/alerts", b"not JSON")
         await sender.publish("events/weather", b"{}")
         await sender.publish("events/alerts", b'{"a":' * 199 + b"1" + b"}" * 199)

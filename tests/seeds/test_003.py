@@ -23,7 +23,7 @@ from bridge.access.service import AuthService
 from bridge.app import Bridge
 from bridge.core.access.permissions import Role
 from bridge.core.timestamp import iso
-from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, MqttSettings, RealtimeSettings, StoreSettings
+from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, RealtimeSettings, StoreSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
 from tests.access.parts import PASSWORD, guarded
@@ -33,6 +33,7 @@ from tests.browser import chromium
 from tests.cli.test_cli import Command, ended, running
 from tests.conftest import StartBridge
 from tests.seeds.conftest import with_each_driver
+from tests.senders import patient
 from tests.servers import Mongod, Mosquitto, free_port, until
 
 PROGRAMS = Path(__file__).parent / "003"
@@ -283,7 +284,7 @@ async def test_sensor_is_read_changed_with_put_and_deleted_with_an_event_each(cl
 
 async def test_change_of_a_status_is_one_event(client: Client, broker_url: str) -> None:
     await client.ask("POST", "/api/v1/sensors", {"tipo": "temperatura"})
-    async with client.on("?channel=sensors") as sensors, mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+    async with client.on("?channel=sensors") as sensors, mqtt_sender(patient(broker_url)) as sender:
         for status in (b"online", b"offline", b"online"):
             await sender.publish("sensors/1/status", status)
             event = await received(sensors)

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pymongo
 import pytest
-from pydantic import SecretStr
 from pymongo.errors import OperationFailure
 
 from bridge import app
-from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.conftest import StartBridge
+from tests.senders import patient
 from tests.servers import until
 
 Refuse = Callable[[bool], bool]
@@ -73,7 +72,7 @@ async def test_store_that_refuses_writes_stays_unavailable_until_a_write_succeed
     caplog.set_level("INFO", "bridge")
     path = tmp_path / "bridge.db"
     url = f"sqlite:///{path}" if kind == "sqlite" else request.getfixturevalue("mongo_url")
-    async with start_bridge(broker_url, url) as bridge, mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+    async with start_bridge(broker_url, url) as bridge, mqtt_sender(patient(broker_url)) as sender:
         with sqlite_that_refuses(path) if kind == "sqlite" else mongo_that_refuses(url) as refuse:
             await sender.publish("sensors/a/data", b"{", qos=1)
             await until(lambda: bridge.ledger.as_dict().get("mqtt", {}).get("rejected") == 1)

@@ -11,12 +11,11 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.settings import MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.running import start_bridge
+from tests.senders import patient
 from tests.servers import until
 
 KITCHEN = {"ids": ["z_1"], "name": "Kitchen sensor", "mdl": "X1", "mf": "Acme", "sa": "Kitchen"}
@@ -61,7 +60,7 @@ class Broker:
 
     async def publish(self, topic: str, body: object, *, retain: bool = False) -> None:
         payload = body if isinstance(body, bytes) else orjson.dumps(body)
-        async with mqtt_sender(MqttSettings(url=SecretStr(self.url))) as sender:
+        async with mqtt_sender(patient(self.url)) as sender:
             await sender.publish(topic, payload, retain=retain)
 
     @asynccontextmanager
@@ -252,7 +251,7 @@ async def test_without_the_setting_nothing_is_taken_in(broker: Broker) -> None:
 
 
 async def test_thousand_announcements_apply_within_seconds(broker: Broker) -> None:
-    async with mqtt_sender(MqttSettings(url=SecretStr(broker.url))) as sender:
+    async with mqtt_sender(patient(broker.url)) as sender:
         for number in range(1000):
             config = sensor({"ids": f"d{number}"}, "t", stat_t=f"d/{number}")
             await sender.publish(f"homeassistant/sensor/d{number}/t/config", orjson.dumps(config), retain=True)

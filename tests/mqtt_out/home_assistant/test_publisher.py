@@ -28,8 +28,9 @@ from bridge.mqtt_out.retained import RetainedMessages
 from bridge.settings import AlarmsMqttSettings, AlarmsSettings, HomeAssistantSettings, SubscriptionSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.fakes import MemoryStore
-from tests.mqtt_out.rig import START_MS, changed, kept, kept_bodies, settings_for
+from tests.mqtt_out.rig import START_MS, changed, kept, kept_bodies
 from tests.running import start_bridge
+from tests.senders import patient
 from tests.servers import Mosquitto, until
 
 TOPICS = HomeAssistantTopics("homeassistant", "one", "one")
@@ -58,7 +59,7 @@ class HouseOnTest:
             yield bridge
 
     async def send(self, device_id: str, **values: object) -> None:
-        async with mqtt_sender(settings_for(self.url)) as sender:
+        async with mqtt_sender(patient(self.url)) as sender:
             await sender.publish(f"sensors/{device_id}/data", orjson.dumps(values))
 
     async def body(self, topic: str, key: str) -> Any:
@@ -141,7 +142,7 @@ async def test_own_announcements_are_not_taken_in_by_the_bridge_that_listens_for
             "dev_cla": "temperature",
             "unit_of_meas": "°C",
         }
-        async with mqtt_sender(settings_for(house.url)) as sender:
+        async with mqtt_sender(patient(house.url)) as sender:
             await sender.publish("homeassistant/sensor/other/config", orjson.dumps(other), retain=True)
         async with aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as page:
 
@@ -170,7 +171,7 @@ async def test_alarm_is_told_from_when_it_is_raised_until_it_is_normal_again(hou
         assert (await house.body(states, "co-ceiling"))["co-ceiling"]["priority"] == "critical"
         await act(bridge, "acknowledge")
         await house.body(topic, "'state': 'acknowledged'")
-    async with mqtt_sender(settings_for(house.url)) as sender:
+    async with mqtt_sender(patient(house.url)) as sender:
         await sender.publish(topic, b"", retain=True)
     async with house.bridge() as bridge:
         assert (await house.body(topic, "'state': 'acknowledged'"))["acknowledgedBy"] == "anyone", (

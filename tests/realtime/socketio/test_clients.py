@@ -15,14 +15,14 @@ import pytest
 import socketio
 from aiohttp import web
 from bson.objectid import ObjectId
-from pydantic import SecretStr
 
 from bridge.app import Bridge
-from bridge.settings import HttpSettings, MqttSettings
+from bridge.settings import HttpSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.foreign.clients import SCRIPTS, program
+from tests.senders import patient
 from tests.servers import free_port, until
 
 COUNT = 1000
@@ -43,7 +43,7 @@ class Stage:
         return f"http://127.0.0.1:{self.bridge.port}"
 
     async def publish(self) -> None:
-        async with mqtt_sender(MqttSettings(url=SecretStr(self.broker_url), timeout_seconds=60)) as sender:
+        async with mqtt_sender(patient(self.broker_url)) as sender:
             for n in range(COUNT):
                 body = {"temperature": n / 10, "humidity": 40, "timestamp": 1_767_000_000_000 + n}
                 await sender.publish("sensors/esp32-1/data", orjson.dumps(body))

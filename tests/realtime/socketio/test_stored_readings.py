@@ -14,16 +14,17 @@ from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.core.readings.reading import Reading
-from bridge.settings import HttpSettings, MqttSettings, StoreSettings
+from bridge.settings import HttpSettings, StoreSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.stores import open_store
 from tests.conftest import StartBridge
 from tests.realtime.clients import listening
+from tests.senders import patient
 from tests.servers import until
 
 
 async def publish(broker_url: str, topic: str, payload: bytes) -> None:
-    async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+    async with mqtt_sender(patient(broker_url)) as sender:
         await sender.publish(topic, payload)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pymongo
 import pytest
-from pydantic import SecretStr
 
-from bridge.settings import AccessSettings, MqttSettings
+from bridge.settings import AccessSettings
 from bridge.sources.mqtt.client import SENDER_WINDOW, mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.hostile import good, hostile
+from tests.senders import patient
 from tests.servers import until
 
 HOSTILE, GOOD = 10_000, 2_000
@@ -36,7 +36,7 @@ async def test_10000_hostile_payloads_do_not_keep_valid_readings_from_being_stor
     source.shuffle(payloads)
     async with start_bridge(broker_url, mongo_url, access=access) as bridge:
         line = bridge.ledger.account("mqtt")
-        async with mqtt_sender(MqttSettings(url=SecretStr(broker_url))) as sender:
+        async with mqtt_sender(patient(broker_url)) as sender:
             for start in range(0, len(payloads), SENDER_WINDOW):
                 part = payloads[start : start + SENDER_WINDOW]
                 await asyncio.gather(*(sender.publish(f"sensors/d{n % 7}/data", one) for n, (_, one) in enumerate(part)))

@@ -13,6 +13,7 @@ from bridge.core.message import Message, Outcome
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.tools.local_broker import _amqtt
 from tests.fakes import MemoryStore
+from tests.senders import patient
 from tests.servers import free_port, until
 from tests.sources.mqtt.test_source import CONNECT, PUBACK, SUBSCRIBE, Peer, Rig, scripted_broker, settings_for
 
@@ -22,7 +23,7 @@ BOTH, FIRST_ONLY, SECOND_ONLY, NONE = "sensors/a/data", "sensors/b/co2", "home/a
 
 
 async def publish(url: str, *topics: str, payload: bytes = b"1", retain: bool = False) -> None:
-    async with mqtt_sender(settings_for(url)) as sender:
+    async with mqtt_sender(patient(url)) as sender:
         for topic in topics:
             await sender.publish(topic, payload, retain=retain)
 

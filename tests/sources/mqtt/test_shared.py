@@ -24,6 +24,7 @@ from bridge.sources.mqtt.client import first_message, mqtt_sender, paho_client
 from bridge.sources.mqtt.connection import DROPPED_TOPIC
 from bridge.sources.mqtt.subscriptions import filter_in_share, shared_filter
 from tests.fakes import MemoryStore
+from tests.senders import patient
 from tests.servers import Mosquitto, until
 from tests.sources.mqtt.test_overlaps import BOTH, FIRST_ONLY, NONE, PARTIAL, SECOND_ONLY
 from tests.sources.mqtt.test_source import Rig, publish, settings_for
@@ -128,7 +129,7 @@ def payloads(first: int, count: int) -> list[bytes]:
 
 
 async def send(url: str, bodies: list[bytes], topic: str = "sensors/a/data") -> None:
-    async with mqtt_sender(settings_for(url)) as sender:
+    async with mqtt_sender(patient(url)) as sender:
         for at in range(0, len(bodies), 400):
             await asyncio.gather(*(sender.publish(topic, body) for body in bodies[at : at + 400]))
 
@@ -292,7 +293,7 @@ async def test_message_on_overlapping_filters_is_received_once_in_all(broker_url
     memory, handled = MemoryStore(), list[bytes]()
     members = [Member(broker_url, place, memory, handled, subscriptions=PARTIAL, protocol=protocol) for place in (1, 2)]
     async with cluster(*members):
-        async with mqtt_sender(settings_for(broker_url)) as sender:
+        async with mqtt_sender(patient(broker_url)) as sender:
             topics = [FIRST_ONLY, BOTH, BOTH, SECOND_ONLY, BOTH, NONE, BOTH] * 5
             for number, topic in enumerate(topics):
                 await sender.publish(topic, b"%d" % number)
@@ -314,7 +315,7 @@ async def test_stored_subscription_is_received_beside_overlapping_ones(
         rig.source.subscribe_also([SubscriptionSettings(pattern="attic/{deviceId}")], ["cellar/b/c", "cellar/d"])
         await until(lambda: rig.source._plan is rig.source.copies.plan, what="a connection with the new plan")
         await until(lambda: rig.source._applied.is_set() and rig.health.ready, what="the subscription")
-        async with mqtt_sender(settings_for(broker_url)) as sender:
+        async with mqtt_sender(patient(broker_url)) as sender:
             for topic in ("attic/a", "cellar/b/c", "cellar/d", "attic/a/b", "attic/end"):
                 await sender.publish(topic, b"1")
         topics: list[str] = []

@@ -32,6 +32,7 @@ from bridge.sources.mqtt.connection import BatchQueue, MqttConnection
 from bridge.sources.mqtt.read_ahead_socket import ReadAheadSocket, unsupported_name
 from bridge.sources.mqtt.source import MqttSource, fast_path_works
 from tests.fakes import MemoryStore, RecordingPublisher
+from tests.senders import patient
 from tests.servers import Mosquitto, until
 
 
@@ -68,7 +69,7 @@ class Rig:
 
 
 async def publish(url: str, payloads: list[bytes], *, qos: int = 1, retain: bool = False) -> None:
-    async with mqtt_sender(settings_for(url)) as sender:
+    async with mqtt_sender(patient(url)) as sender:
         for payload in payloads:
             await sender.publish("sensors/a/data", payload, qos=qos, retain=retain)
 
@@ -260,7 +261,7 @@ async def test_subscription_removed_from_the_settings_is_unsubscribed(broker_url
         pass
     rig = Rig(narrow, memory)
     async with rig.connected():
-        async with mqtt_sender(settings_for(broker_url)) as sender:
+        async with mqtt_sender(patient(broker_url)) as sender:
             await sender.publish("old/a/data", b"unwanted")
             await sender.publish("sensors/a/data", b"wanted")
         assert [message.payload for message in await rig.take(1)] == [b"wanted"]

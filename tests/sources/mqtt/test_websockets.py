@@ -13,6 +13,7 @@ from bridge.core.message import Message, Outcome
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.sources.mqtt.connection import MqttConnection
 from bridge.sources.mqtt.read_ahead_socket import ReadAheadSocket
+from tests.senders import patient
 from tests.servers import WebSocketMosquitto, until
 from tests.sources.mqtt.test_source import Rig, settings_for
 
@@ -26,7 +27,7 @@ def broker(tmp_path: Path) -> Iterator[WebSocketMosquitto]:
 
 
 async def publish(url: str, payloads: list[bytes]) -> None:
-    async with mqtt_sender(settings_for(url)) as sender:
+    async with mqtt_sender(patient(url)) as sender:
         await asyncio.gather(*(sender.publish("sensors/a/data", payload) for payload in payloads))
 
 
