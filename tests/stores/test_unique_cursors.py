@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pymongo
 import pytest
 from bson.objectid import ObjectId
+from pymongo.errors import OperationFailure
 
 from bridge.core.query import ReadingsQuery, WriteResult
 from bridge.core.readings.identity import Cursor
@@ -15,6 +18,7 @@ from bridge.pipeline.free_cursors import FreeCursorWriter
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
+from bridge.stores.mongo.unique_cursors import UniqueCursors
 from tests.stores.test_store_contract import reading
 
 Database = pymongo.database.Database[dict[str, Any]]
@@ -51,6 +55,27 @@ async def test_a_prepared_database_is_not_converted_again(mongo_url: str) -> Non
         await store.log.prepare()
         await store.log.prepare(PrepareProgress(converting.append))
     assert converting == []
+
+
+async def test_bridges_that_start_at_the_same_time_make_the_index_unique(mongo_url: str) -> None:
+    """Each creates the index as `prepare` does, then converts it; the conversion fails if another bridge was between."""
+
+    async def start(client: pymongo.AsyncMongoClient[dict[str, Any]]) -> None:
+        database = client.get_default_database()
+        with suppress(OperationFailure):  # unique already
+            await database["readings"].create_index([("seq", pymongo.ASCENDING)], name="seq")
+        await UniqueCursors(database, database["readings"], PrepareProgress()).ensure()
+
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(pymongo.AsyncMongoClient[dict[str, Any]](mongo_url)) for _ in range(6)]
+        readings = clients[0].get_default_database()["readings"]
+        for _ in range(20):
+            await readings.drop()
+            await readings.insert_many([{"seq": 1}, {"seq": 2}])
+            async with asyncio.TaskGroup() as starts:
+                for client in clients:
+                    starts.create_task(start(client))
+            assert (await readings.index_information())["seq"]["unique"] is True
 
 
 async def test_a_bridge_without_a_cluster_starts_after_an_interrupted_preparation(mongo_url: str, database: Database) -> None:
