@@ -17,7 +17,7 @@ from tests.servers import wants_containers
 pytestmark = pytest.mark.skipif(wants_containers(), reason="kills local processes")
 
 ELECTION_MS = 2000
-_BRIDGE_KILLED = Cell(Target.BRIDGE, Fault.KILL, 100, SHORT, repetitions=2, before_seconds=0.5, dead_seconds=1)
+_BRIDGE_KILLED = Cell(Target.BRIDGE, Fault.KILL, 50, SHORT, repetitions=1, before_seconds=0.5, dead_seconds=1)
 
 
 async def test_moving_clients_miss_and_repeat_nothing_when_a_bridge_is_killed(tmp_path: Path) -> None:
@@ -27,6 +27,6 @@ async def test_moving_clients_miss_and_repeat_nothing_when_a_bridge_is_killed(tm
 
 def _check(outcome: Outcome) -> None:
     assert outcome.passed, pformat(outcome, width=120)
-    assert outcome.verdict.acknowledged > 200
-    assert outcome.verdict.total().received > 2000
+    assert outcome.verdict.acknowledged > 100
+    assert outcome.verdict.total().received > 500
     assert outcome.verdict.commands > 0
