@@ -498,7 +498,7 @@ async def test_every_route_states_its_permission(guarded_bridge: Guarded) -> Non
         if told is not None and told.permission is Auth.NONE and route.resource is not None:
             opened.add(route.resource.canonical)
     assert unstated == []
-    logins = {"/login", "/auth/login", "/auth/setup", "/auth/refresh"}
+    logins = {"/login", "/auth/login", "/auth/setup", "/auth/refresh", "/auth/link"}
     assert opened == logins | {"/health/live", "/api/openapi.json", "/api/docs"}
     assert "/ws/device" in SOCKETS
 
