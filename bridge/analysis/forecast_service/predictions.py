@@ -129,6 +129,11 @@ class IntervalLog:
             ring[0][place] = hour
             ring[1][2 * place], ring[1][2 * place + 1] = interval
 
+    def copy(self) -> "IntervalLog":
+        log = IntervalLog()
+        log._rings = {name: (hours[:], bounds[:]) for name, (hours, bounds) in self._rings.items()}
+        return log
+
     def to_json(self) -> dict[str, str]:
         return {name: base64.b64encode(_RING.pack(*hours, *bounds)).decode() for name, (hours, bounds) in self._rings.items()}
 
