@@ -113,8 +113,8 @@ class DeviceForecasts:
 
         None if the field had no value in the last hour; with `only_shown` also unless the model of this field is shown.
         """
-        series = dict(self._current()).get(field)
-        if series is None or (only_shown and series.model is not ForecastModel.PROFILE):
+        series = self._fields.get(field)
+        if series is None or series.profile.hour != self._hour or (only_shown and series.model is not ForecastModel.PROFILE):
             return None
         return series.probability_above(FORECAST_FIELDS[field], limit)
 

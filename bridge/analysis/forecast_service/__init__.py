@@ -24,6 +24,7 @@ from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast_service.hourly_means import BUCKETS_AT_ONCE, HourlyMeans
 from bridge.analysis.forecast_service.learner import KeptLearners, Learner, learned_hours
 from bridge.analysis.forecast_service.predictions import (
+    CURRENT_MS,
     INTERVAL_HOURS,
     Body,
     DevicePredictions,
@@ -32,7 +33,6 @@ from bridge.analysis.forecast_service.predictions import (
     Limits,
     bodies_of,
     is_current,
-    made_ms_of,
 )
 from bridge.core.devices.device import Device
 from bridge.core.errors import ForecastStateError, StoreError
@@ -392,11 +392,12 @@ class ForecastService:
         before, now_ms = learner.predictions.has_values, self._clock()
         events = [_updated(body, learner, now_ms) for name, body in before.items() if name in learner.actual]
         bodies = bodies_of(learner.id, learner.device, self._limits)
+        made_ms = (learner.device.hour + 1) * HOUR_MS
         for body in bodies:
-            if body["values"] and is_current(body, now_ms):
-                events.append(PredictionMade(learner.id, made_ms_of(body), body))
+            if body["values"] and made_ms > now_ms - CURRENT_MS:
+                events.append(PredictionMade(learner.id, made_ms, body))
             elif body["field"] in before and not body["values"]:
-                events.append(PredictionMade(learner.id, made_ms_of(body), body, "retired"))
+                events.append(PredictionMade(learner.id, made_ms, body, "retired"))
         learner.predictions.hour, learner.predictions.bodies = learner.device.hour, bodies
         return events
 

@@ -5,9 +5,7 @@ the hours since then with its predictions, each hour: together they give the sam
 there is no memory is read in each round, and its state is stored each hour.
 """
 
-import base64
 import math
-import struct
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
@@ -16,7 +14,7 @@ from dataclasses import dataclass, field
 from bridge.analysis.forecast.calendar import LAST_HOUR
 from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast.fields import FORECAST_FIELDS
-from bridge.analysis.forecast_service.predictions import Body, DevicePredictions
+from bridge.analysis.forecast_service.predictions import Body, DevicePredictions, packed, unpacked
 from bridge.core.devices.device import Device
 from bridge.ports import DeviceRecord
 
@@ -63,7 +61,7 @@ class LearnedHours:
         self._numbers.extend([means.get(name, math.nan) for name in self._names])
 
     def to_json(self) -> Body:
-        return {"after": self.after, "fields": self._names, "hours": base64.b64encode(self._numbers.tobytes()).decode()}
+        return {"after": self.after, "fields": self._names, "hours": packed(self._numbers)}
 
     @classmethod
     def from_json(cls, given: object) -> "LearnedHours | None":
@@ -71,7 +69,7 @@ class LearnedHours:
         try:
             after, names, text = (dict(given)[name] for name in ("after", "fields", "hours"))  # type: ignore[call-overload]
             found = cls(after)
-            found._names, found._numbers = list(names), array("d", base64.b64decode(text, validate=True))
+            found._names, found._numbers = list(names), unpacked("d", text)
             whole, rest = divmod(len(found._numbers), 1 + len(names))
             hours = list(found._numbers[:: 1 + len(names)])
             is_valid = (
@@ -81,7 +79,7 @@ class LearnedHours:
                 and type(after) is int
                 and all(after < one <= LAST_HOUR and one == int(one) for one in hours)
             )
-        except (KeyError, TypeError, ValueError, OverflowError, struct.error):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
         return found if is_valid else None
 
