@@ -60,6 +60,19 @@ class DeviceForecasts:
         self._slots: tuple[int, ...] = ()
 
     @property
+    def zone(self) -> tzinfo:
+        return self._zone
+
+    @zone.setter
+    def zone(self, zone: tzinfo) -> None:
+        if zone != self._zone:
+            self._zone, self._slots = zone, ()
+
+    @property
+    def fields_count(self) -> int:
+        return len(self._fields)
+
+    @property
     def hour(self) -> int:
         """The last hour that was fed; -1 before the first."""
         return self._hour
@@ -100,8 +113,8 @@ class DeviceForecasts:
 
         None if the field had no value in the last hour; with `only_shown` also unless the model of this field is shown.
         """
-        series = dict(self._current()).get(field)
-        if series is None or (only_shown and series.model is not ForecastModel.PROFILE):
+        series = self._fields.get(field)
+        if series is None or series.profile.hour != self._hour or (only_shown and series.model is not ForecastModel.PROFILE):
             return None
         return series.probability_above(FORECAST_FIELDS[field], limit)
 
@@ -119,7 +132,8 @@ class DeviceForecasts:
 
     def to_json(self) -> str:
         """Return the state as JSON. Floats are exact: the state that is read back gives the same forecasts."""
-        return orjson.dumps({"version": VERSION, "hour": self._hour, "fields": self._fields}).decode()
+        fields = {name: self._fields[name] for name in FORECAST_FIELDS if name in self._fields}
+        return orjson.dumps({"version": VERSION, "hour": self._hour, "fields": fields}).decode()
 
     @classmethod
     def from_json(cls, text: str, zone: tzinfo) -> Self:

@@ -34,8 +34,12 @@ class ForecastField:
 
     def value(self, scaled: float) -> float:
         """Inverse of `scaled`, within the bounds."""
-        value = max(scaled, 0.0) ** 2 if self.is_root else scaled
-        return max(self.low, min(self.high, value))
+        value = scaled
+        if self.is_root:
+            value = scaled**2 if scaled > 0 else 0.0
+        if value > self.high:
+            return self.high
+        return max(self.low, value)
 
 
 def _field(name: str, *, is_root: bool) -> ForecastField:

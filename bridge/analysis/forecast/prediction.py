@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class ForecastModel(StrEnum):
@@ -12,8 +13,7 @@ class ForecastModel(StrEnum):
     PROFILE = "profile"
 
 
-@dataclass(frozen=True, slots=True)
-class ForecastValue:
+class ForecastValue(NamedTuple):
     """The mean of the hour that begins at `at_ms`: the median forecast, and the bounds that hold it with `INTERVAL`."""
 
     at_ms: int

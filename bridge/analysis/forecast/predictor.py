@@ -25,6 +25,7 @@ from bridge.analysis.forecast.quantiles import (
 HORIZONS = 6
 """Forecasts are made for the next 1 to 6 hours."""
 
+_LOW, _HIGH = BOUNDS
 _RATE = 0.01
 _SEEN_LIMIT = 1000
 _LEAST = 1e-6
@@ -52,6 +53,7 @@ class ErrorBounds:
     def learn(self, horizon: int, error: float) -> None:
         """Learn the error, divided by the volatility, of a forecast for `horizon` hours ahead, counted from 0."""
         seen, size = self.seen[horizon], self.sizes[horizon]
+        low, high = self.lows[horizon], self.highs[horizon]
         far = abs(error)
         if seen == _SEEN_LIMIT:
             self.sizes[horizon] = size + (far - size) * _RATE
@@ -61,8 +63,8 @@ class ErrorBounds:
             self.seen[horizon] = seen + 1
             step = step_of(seen) if seen else 0.0
         size = max(_LEAST, size)
-        self.lows[horizon] += step * (BOUNDS[0] if error > self.lows[horizon] * size else BOUNDS[0] - 1)
-        self.highs[horizon] += step * (BOUNDS[1] if error > self.highs[horizon] * size else BOUNDS[1] - 1)
+        self.lows[horizon] = low + step * (_LOW if error > low * size else _LOW - 1)
+        self.highs[horizon] = high + step * (_HIGH if error > high * size else _HIGH - 1)
 
     def around(self, means: Sequence[float], volatility: float) -> tuple[list[float], list[float]]:
         """Return the lower and upper bounds of forecasts."""

@@ -43,8 +43,9 @@ def step_of(seen: int) -> float:
 
 def follow(quantiles: list[float], levels: Sequence[float], score: float, step: float) -> None:
     """Move the quantiles by one score."""
-    for number, level in enumerate(levels):
-        quantiles[number] += step * (level if score > quantiles[number] else level - 1)
+    quantiles[:] = [
+        quantile + step * (level if score > quantile else level - 1) for quantile, level in zip(quantiles, levels, strict=True)
+    ]
 
 
 def share_above(quantiles: Sequence[float], score: float) -> float:

@@ -55,14 +55,16 @@ def learn_features(covariance: list[float], x: Sequence[float]) -> list[float]:
 
 def learn_error(coefficients: list[float], gain: Sequence[float], error: float, limit: float) -> None:
     """Move the coefficients of one horizon by an error, of which at most `limit` counts."""
-    error = max(-limit, min(limit, error))
+    if error > limit:
+        error = limit
+    elif error < -limit:
+        error = -limit
     a, b, c, d = gain
-    coefficients[0] += a * error
-    coefficients[1] += b * error
-    coefficients[2] += c * error
-    coefficients[3] += d * error
+    of_a, of_b, of_c, of_d = coefficients
+    coefficients[:] = (of_a + a * error, of_b + b * error, of_c + c * error, of_d + d * error)
 
 
 def predict(coefficients: Sequence[float], x: Sequence[float]) -> float:
     a, b, c, d = x
-    return coefficients[0] * a + coefficients[1] * b + coefficients[2] * c + coefficients[3] * d
+    of_a, of_b, of_c, of_d = coefficients
+    return of_a * a + of_b * b + of_c * c + of_d * d

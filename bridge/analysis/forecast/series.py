@@ -175,9 +175,11 @@ class FieldSeries:
         low, high = of.scaled(of.low), of.scaled(of.high)
         slot_means = [self.profile.mean(slot) for slot in slots[1:]]
         means = [
-            max(low, min(high, mean + predict(coefficients, features)))
+            min(high, mean + predict(coefficients, features))
             for mean, coefficients in zip(slot_means, self.coefficients, strict=True)
         ]
+        if min(means) < low:
+            means = [max(low, mean) for mean in means]
         volatility, peak = self.volatility.factor, max(means[:PEAK_HOURS])
         lows, highs = self.errors.around(means, volatility)
         naive_lows, naive_highs = self.naive_errors.around([value] * HORIZONS, volatility)
@@ -216,18 +218,23 @@ class FieldSeries:
         if before is not None and self.pending:
             day.seasonal += abs(actual - before)
             day.seasonal_count += 1
+        sum_model, sum_naive, sum_flat = day.model, day.persistence, day.flat
+        covered = naive_covered = 0
         for one in self.pending:
             horizon = hour - one.hour - 1
             self._learn(one, horizon, value)
             model, naive = abs(actual - one.unit_means[horizon]), abs(actual - one.unit_value)
-            day.count += 1
-            day.model += model
-            day.persistence += naive
-            day.flat += abs(actual - one.unit_center)
-            day.covered += one.lows[horizon] <= value <= one.highs[horizon]
-            day.persistence_covered += one.naive_lows[horizon] <= value <= one.naive_highs[horizon]
+            sum_model += model
+            sum_naive += naive
+            sum_flat += abs(actual - one.unit_center)
+            covered += one.lows[horizon] <= value <= one.highs[horizon]
+            naive_covered += one.naive_lows[horizon] <= value <= one.naive_highs[horizon]
             if horizon >= RECENT_FROM:
                 self.record.recent.add(model, naive)
+        day.count += len(self.pending)
+        day.model, day.persistence, day.flat = sum_model, sum_naive, sum_flat
+        day.covered += covered
+        day.persistence_covered += naive_covered
         self.record.check_recent(hour)
         self.pending = [one for one in self.pending if hour - one.hour < HORIZONS]
 

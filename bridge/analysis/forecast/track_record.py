@@ -5,6 +5,7 @@ the last two weeks. The first is the best forecast of a random walk, the second 
 than both is of no use.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -85,8 +86,25 @@ class Score:
         return self.model / self.persistence if self.persistence else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Sums over the days before the last one, which is `day`: they change once a day, and are used several times an hour."""
+
+    day: int
+    full_days: int = 0
+    counts: tuple[int, int, int, int] = (0, 0, 0, 0)
+    errors: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+
+class _KeepsPast:
+    """The slot is no field: it is not stored."""
+
+    __slots__ = ("_past",)
+    _past: _Past
+
+
 @dataclass(slots=True)
-class TrackRecord:
+class TrackRecord(_KeepsPast):
     """`is_shown`: the model is better than both naive forecasts. `hidden_since`: since which hour it fails anyway, or -1.
 
     `usual` are the errors of the model divided by those of persistence, over 30 days;
@@ -113,7 +131,7 @@ class TrackRecord:
     @property
     def full_days(self) -> int:
         """The number of days that count, without the current one."""
-        return sum(one.count >= _FULL_DAY for one in self.days[:-1])
+        return self._before().full_days
 
     @property
     def is_ready(self) -> bool:
@@ -127,28 +145,31 @@ class TrackRecord:
 
     def score(self) -> Score | None:
         """Return the score; None before the first forecast could be compared."""
-        count = covered = persistence_covered = seasonal_count = 0
-        model = persistence = flat = seasonal = 0.0
-        for one in self.days:  # one loop: sums of generators take four times as long, and this is done each hour
-            count += one.count
-            model += one.model
-            persistence += one.persistence
-            flat += one.flat
-            covered += one.covered
-            persistence_covered += one.persistence_covered
-            seasonal += one.seasonal
-            seasonal_count += one.seasonal_count
+        if not self.days:
+            return None
+        past, last = self._before(), self.days[-1]
+        count, covered, persistence_covered, seasonal_count = past.counts
+        model, persistence, flat, seasonal = past.errors
+        count += last.count
         if not count:
             return None
+        seasonal_count += last.seasonal_count
         return Score(
             count,
-            model / count,
-            persistence / count,
-            flat / count,
-            covered / count,
-            persistence_covered / count,
-            seasonal / seasonal_count if seasonal_count else None,
+            (model + last.model) / count,
+            (persistence + last.persistence) / count,
+            (flat + last.flat) / count,
+            (covered + last.covered) / count,
+            (persistence_covered + last.persistence_covered) / count,
+            (seasonal + last.seasonal) / seasonal_count if seasonal_count else None,
         )
+
+    def _before(self) -> _Past:
+        day = self.days[-1].day if self.days else -1
+        past: _Past | None = getattr(self, "_past", None)
+        if past is None or past.day != day:
+            past = self._past = _sums(day, self.days[:-1])  # type: ignore[misc] # the slot is that of the base
+        return past
 
     def check_recent(self, hour: int) -> None:
         """Hide a shown model whose recent forecasts are worse than persistence, and show it again once they are better."""
@@ -172,3 +193,20 @@ class TrackRecord:
         self.is_shown = score.model < limit * min(score.persistence, score.flat)
         if not self.is_shown:
             self.hidden_since = -1
+
+
+def _sums(day: int, days: Sequence[DayRecord]) -> _Past:
+    full_days = count = covered = persistence_covered = seasonal_count = 0
+    model = persistence = flat = seasonal = 0.0
+    for one in days:
+        full_days += one.count >= _FULL_DAY
+        count += one.count
+        model += one.model
+        persistence += one.persistence
+        flat += one.flat
+        covered += one.covered
+        persistence_covered += one.persistence_covered
+        seasonal += one.seasonal
+        seasonal_count += one.seasonal_count
+    counts = count, covered, persistence_covered, seasonal_count
+    return _Past(day, full_days, counts, (model, persistence, flat, seasonal))

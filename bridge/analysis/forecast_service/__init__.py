@@ -1,10 +1,9 @@
 """The forecasts of a running bridge: each hour learned once, from the stored history, and each prediction told once.
 
-A round follows each hour. It reads the state of every device with a newer reading, feeds the hourly means since the hour up to
-which the state goes, writes the prediction, then the state, and only then publishes. So a round that was killed is repeated
-from the stored state and gives the same state; a prediction that is stored is not published again. Nothing of the models stays
-in memory between rounds: 2,000 devices of seven fields would take 440 MB. A round of these takes 20 s of CPU, mostly for
-reading and writing the states, spread over more than a minute.
+A round follows each hour. It feeds the hourly means since the hour up to which the state of a device goes, writes the
+prediction together with these means, once a day also the state, and only then publishes. So a round that was killed is repeated
+from what is stored and gives the same state; a prediction that is stored is not published again. The states of as many devices
+as there is memory for stay in it between rounds: see `learner.py`.
 
 Of several bridges, the leader does this. Every bridge answers from the store.
 """
@@ -12,18 +11,20 @@ Of several bridges, the leader does this. Every bridge answers from the store.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import orjson
 
 from bridge.analysis.forecast.calendar import HOUR_MS
 from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast_service.hourly_means import BUCKETS_AT_ONCE, HourlyMeans
+from bridge.analysis.forecast_service.learner import KeptLearners, Learner, learned_hours
 from bridge.analysis.forecast_service.predictions import (
+    CURRENT_MS,
     INTERVAL_HOURS,
     Body,
     DevicePredictions,
@@ -32,7 +33,6 @@ from bridge.analysis.forecast_service.predictions import (
     Limits,
     bodies_of,
     is_current,
-    made_ms_of,
 )
 from bridge.core.devices.device import Device
 from bridge.core.errors import ForecastStateError, StoreError
@@ -40,6 +40,7 @@ from bridge.core.events import PredictionMade
 from bridge.ports import DeviceRecord, Publisher, Store
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 SETTLE_MS = 5 * 60_000
 """An hour is fed this long after its end: late readings have arrived by then, and rollups close their hours at the same age."""
@@ -50,7 +51,13 @@ HISTORY_HOURS = 90 * 24
 TICK_SECONDS = 5.0
 RETRY_SECONDS = 10.0
 _DEVICES_AT_ONCE = 8
-"""Devices that are read together: a megabyte."""
+"""Devices whose states are read together: a megabyte."""
+
+_KEPT_AT_ONCE = 50
+"""Devices in memory whose hours are read together: a query costs as much as the answers of 20 devices."""
+
+_PREDICTIONS_AT_ONCE = 16
+"""Predictions that are written in one transaction: each takes 0.06 ms of the loop to encode."""
 
 _STATES_AT_ONCE = 2
 """States that are written in one transaction: each takes 0.7 ms of the loop to encode."""
@@ -85,18 +92,6 @@ class ForecastCounters:
     failures: int = 0
     damaged: int = 0
     published: int = 0
-
-
-@dataclass(slots=True)
-class _Learner:
-    """A device in a round. `room` are its site and room. `actual` are the means of the first hour of its last predictions."""
-
-    id: str
-    room: list[str | None]
-    device: DeviceForecasts
-    predictions: DevicePredictions
-    is_changed: bool = False
-    actual: Mapping[str, float] = field(default_factory=dict)
 
 
 class _Slices:
@@ -140,6 +135,7 @@ class ForecastService:
         self._means = HourlyMeans(store)
         self._hours: dict[str, int] = {}
         """The last hour that the state of each device has learned; states that were not read in this run are missing."""
+        self._kept = KeptLearners()
         self._intervals: dict[str, IntervalLog] = {}
         self._standing: dict[str, bytes] = {}
         self._removed: dict[str, None] = {}
@@ -179,11 +175,13 @@ class ForecastService:
     async def load(self) -> None:
         """Read the last predictions. Raises `StoreUnavailable`."""
         self._hours, self._intervals, self._standing, self._untold = {}, {}, {}, {}
+        self._kept.clear()
         self._done_until = -1
         slices = _Slices()
         for some in _batches((one.id for one in self._devices.all()), _LOAD_AT_ONCE):
             for record in await self._store.predictions.get(some):
-                self._set_last(record.device_id, self._read_predictions(record))
+                last = self._read_predictions(record)
+                self._set_last(record.device_id, last.intervals, last.to_bytes())
                 await slices.pause_if_over()
 
     def on_removed(self, device_id: str) -> None:
@@ -193,6 +191,7 @@ class ForecastService:
 
     async def run(self) -> None:
         """Learn each hour until cancelled."""
+        self._kept.clear()  # an earlier run may have failed in between
         while True:
             is_done = await self._step()
             with suppress(TimeoutError):
@@ -221,6 +220,7 @@ class ForecastService:
             device_id = next(iter(self._removed))
             for of in (self._hours, self._intervals, self._standing, self._untold):
                 of.pop(device_id, None)
+            self._kept.take(device_id)
             await self._store.predictions.remove(device_id)
             await self._store.forecast_states.remove(device_id)
             self._removed.pop(device_id, None)
@@ -234,9 +234,13 @@ class ForecastService:
     async def round(self) -> None:
         """Learn every hour that is over. Raises `StoreUnavailable`; what was done until then stays done."""
         began, until = time.monotonic(), self._until()
-        for some in _batches((one.id for one in self._devices.all() if self._is_due(one, until)), _DEVICES_AT_ONCE):
+        due = [one.id for one in self._devices.all() if self._is_due(one, until)]
+        kept = [one for one in due if one in self._kept]
+        other = [one for one in due if one not in self._kept]
+        for some in (*_batches(kept, _KEPT_AT_ONCE), *_batches(other, _DEVICES_AT_ONCE)):
             await self._delete_removed()
             await self._advance(some, until)
+        self._kept.drop_silent(until)
         self._done_until = until
         self.round_seconds = time.monotonic() - began
 
@@ -249,43 +253,77 @@ class ForecastService:
         return first < until and last.timestamp_ms >= first * HOUR_MS
 
     async def _advance(self, device_ids: Sequence[str], until: int) -> None:
-        """Bring some devices up to date: read, feed, write, publish."""
-        states = {one.device_id: one for one in await self._store.forecast_states.get(device_ids)}
-        predicted = {one.device_id: one for one in await self._store.predictions.get(device_ids)}
+        """Bring some devices up to date: read, feed, write, publish. After a failure they are read again."""
         slices = _Slices()
-        learners = []
+        learners, unread = [], []
         for device_id in device_ids:
-            if device_id in self._devices:  # and was not removed meanwhile
-                learners.append(self._learner(device_id, states.get(device_id), predicted.get(device_id), until))
-            await slices.pause_if_over()
+            learner = self._kept.take(device_id)
+            if learner is None:
+                unread.append(device_id)
+            elif device_id in self._devices:  # and was not removed meanwhile
+                self._resume(learner)
+                learners.append(learner)
+                await slices.pause_if_over()
+        learners += await self._read(unread, until, slices)
         await self._feed(learners, until, slices)
+        for one in learners:
+            one.decide(is_kept=self._kept.has_place(one))
         changed = [one for one in learners if one.is_changed or one.id in self._untold]
         await self._write([one for one in changed if one.id not in self._removed], slices)
         for one in learners:
             if one.id not in self._removed:
                 self._hours[one.id] = one.device.hour
+                self._kept.put(one)
 
-    def _learner(self, device_id: str, state: DeviceRecord | None, predicted: DeviceRecord | None, until: int) -> _Learner:
-        """Return a device with its stored state, or a new one. A device that was moved to another room learns anew."""
-        registered = self._devices.get(device_id)
-        zone, room = self._zone(device_id), [registered.site, registered.room]
+    def _resume(self, learner: Learner) -> None:
+        """Take up a device that stayed in memory. What others read of it must not change before it is stored."""
+        learner.predictions.bodies = orjson.loads(self._standing.get(learner.id, b"[]"))
+        learner.predictions.intervals = learner.predictions.intervals.copy()
+        learner.device.zone = self._zone(learner.id)
+        learner.follow(self._devices.get(learner.id), learner.room)
+
+    async def _read(self, device_ids: Sequence[str], until: int, slices: _Slices) -> list[Learner]:
+        """Return devices as they are stored."""
+        if not device_ids:
+            return []
+        states = {one.device_id: one for one in await self._store.forecast_states.get(device_ids)}
+        predicted = {one.device_id: one for one in await self._store.predictions.get(device_ids)}
+        slices.begin()
+        learners = []
+        for device_id in device_ids:
+            if device_id in self._devices:  # and was not removed meanwhile
+                device, state = self._devices.get(device_id), states.get(device_id)
+                found = await self._restore(device, state, predicted.get(device_id), slices)
+                if found.device.hour > until + _AHEAD_HOURS:
+                    found = self._new(device, None)
+                found.follow(device, None if state is None else state.body.get("room"))
+                learners.append(found)
+            await slices.pause_if_over()
+        return learners
+
+    def _new(self, device: Device, predicted: DeviceRecord | None) -> Learner:
+        """Return a device that has learned nothing."""
         predictions = DevicePredictions() if predicted is None else self._read_predictions(predicted)
-        device, is_changed = DeviceForecasts(zone), False
-        if state is not None:
-            try:
-                device = DeviceForecasts.from_json(str(state.body.get("state")), zone)
-            except ForecastStateError as error:
-                self.counts.damaged += 1
-                log.warning("forecasts: %s: %r learns from its history again", error, device_id)
-            if device.hour > until + _AHEAD_HOURS:
-                device, predictions = DeviceForecasts(zone), DevicePredictions()
-            before = state.body.get("room")
-            if registered.room is None and isinstance(before, list):
-                room = before
-            elif _is_move(before, room):
-                device.restart()
-            is_changed = before != room or predictions.hour < device.hour  # damaged ones are made again
-        return _Learner(device_id, room, device, predictions, is_changed)
+        return Learner(device.id, DeviceForecasts(self._zone(device.id)), predictions)
+
+    async def _restore(
+        self, device: Device, state: DeviceRecord | None, predicted: DeviceRecord | None, slices: _Slices
+    ) -> Learner:
+        """Return a device with its stored state, to which the hours are added that are stored with its predictions."""
+        learner = self._new(device, predicted)
+        if state is None:
+            return learner
+        try:
+            learner.restore(str(state.body.get("state")))
+        except ForecastStateError as error:
+            self.counts.damaged += 1
+            log.warning("forecasts: %s: %r learns from its history again", error, device.id)
+            return learner
+        for hour, means in learned_hours(predicted, learner.device.hour):
+            learner.relearn(hour, means)
+            await slices.pause_if_over()
+        learner.is_changed = learner.predictions.hour < learner.device.hour  # damaged ones are made again
+        return learner
 
     def _read_predictions(self, record: DeviceRecord) -> DevicePredictions:
         try:
@@ -295,10 +333,10 @@ class ForecastService:
             log.warning("forecasts: %s: intervals of %r begin again", error, record.device_id)
             return DevicePredictions.from_record(replace(record, body=record.body | {"intervals": {}}))
 
-    async def _feed(self, learners: Sequence[_Learner], until: int, slices: _Slices) -> None:
+    async def _feed(self, learners: Sequence[Learner], until: int, slices: _Slices) -> None:
         """Feed the hours since each state. Devices that are due for few hours are read together."""
         first = {one.id: max(one.device.hour + 1, until - HISTORY_HOURS) for one in learners}
-        few = BUCKETS_AT_ONCE // _DEVICES_AT_ONCE
+        few = BUCKETS_AT_ONCE // max(len(learners), 1)
         together = [one for one in learners if 0 < until - first[one.id] <= few]
         if together:
             await self._feed_page(together, min(first[one.id] for one in together), until, until, slices)
@@ -308,63 +346,63 @@ class ForecastService:
                 for at in range(start, until, BUCKETS_AT_ONCE):
                     await self._feed_page([one], at, min(at + BUCKETS_AT_ONCE, until), until, slices)
 
-    async def _feed_page(self, learners: Sequence[_Learner], first: int, end: int, until: int, slices: _Slices) -> None:
+    async def _feed_page(self, learners: Sequence[Learner], first: int, end: int, until: int, slices: _Slices) -> None:
         found = await self._means.between([one.id for one in learners], first, end)
         slices.begin()
         for one in learners:
             for hour, means in found.get(one.id, ()):
-                if one.device.feed(hour, means):
-                    one.is_changed = True
-                    if hour == one.predictions.hour + 1:
-                        one.actual = means
-                    if until - INTERVAL_HOURS <= hour > one.predictions.hour:  # earlier ones are stored
-                        one.predictions.intervals.add(hour + 1, one.device.outer_intervals())
+                if one.feed(hour, means) and until - INTERVAL_HOURS <= hour > one.predictions.hour:  # earlier ones are stored
+                    one.predictions.intervals.add(hour + 1, one.device.outer_intervals())
                 await slices.pause_if_over()
 
     # --- what is written and told ------------------------------------------------------------------------------------------
 
-    async def _write(self, learners: Sequence[_Learner], slices: _Slices) -> None:
-        """Write new predictions, then states; then publish."""
-        predictions = []
-        for one in learners:
-            if one.device.hour > one.predictions.hour:
-                self._untold[one.id] = self._predict(one)
-                predictions.append(one.predictions.record(one.id))
-                await slices.pause_if_over()
-        await self._store.predictions.save(predictions)
-        for at in range(0, len(learners), _STATES_AT_ONCE):
-            some = learners[at : at + _STATES_AT_ONCE]
-            states = [DeviceRecord(one.id, one.device.hour, _state_body(one)) for one in some]
+    async def _write(self, learners: Sequence[Learner], slices: _Slices) -> None:
+        """Write new predictions, then the states that are due; publish what is stored."""
+        for some in _batches(learners, _PREDICTIONS_AT_ONCE):
+            records = []
+            for one in some:
+                if one.device.hour > one.predictions.hour:
+                    self._untold[one.id] = self._predict(one)
+                    records.append(one.predictions_record())
+                    await slices.pause_if_over()
+            await self._store.predictions.save(records)
+            slices.begin()
+            await self._tell([one for one in some if not one.is_state_due], slices)
+        for some in _batches([one for one in learners if one.is_state_due], _STATES_AT_ONCE):
+            states = [one.state_record() for one in some]
             await asyncio.sleep(_PAUSE_SECONDS)
             await self._store.forecast_states.save(states)
             slices.begin()
+            for one in some:
+                one.on_state_stored()
             await self._tell(some, slices)
 
-    async def _tell(self, learners: Sequence[_Learner], slices: _Slices) -> None:
+    async def _tell(self, learners: Sequence[Learner], slices: _Slices) -> None:
         """Publish what is stored now."""
         for one in learners:
             events = self._untold.pop(one.id, None)
             if events is not None and one.id not in self._removed:
-                self._set_last(one.id, one.predictions)
+                self._set_last(one.id, one.predictions.intervals, one.predictions.to_bytes())
                 self._publish(events)
                 await slices.pause_if_over()
 
-    def _predict(self, learner: _Learner) -> list[PredictionMade]:
+    def _predict(self, learner: Learner) -> list[PredictionMade]:
         """Make the predictions after the last hour, in place of those before; return the events of both."""
         before, now_ms = learner.predictions.has_values, self._clock()
         events = [_updated(body, learner, now_ms) for name, body in before.items() if name in learner.actual]
         bodies = bodies_of(learner.id, learner.device, self._limits)
+        made_ms = (learner.device.hour + 1) * HOUR_MS
         for body in bodies:
-            if body["values"] and is_current(body, now_ms):
-                events.append(PredictionMade(learner.id, made_ms_of(body), body))
+            if body["values"] and made_ms > now_ms - CURRENT_MS:
+                events.append(PredictionMade(learner.id, made_ms, body))
             elif body["field"] in before and not body["values"]:
-                events.append(PredictionMade(learner.id, made_ms_of(body), body, "retired"))
+                events.append(PredictionMade(learner.id, made_ms, body, "retired"))
         learner.predictions.hour, learner.predictions.bodies = learner.device.hour, bodies
         return events
 
-    def _set_last(self, device_id: str, predictions: DevicePredictions) -> None:
-        self._intervals[device_id] = predictions.intervals
-        self._standing[device_id] = predictions.to_bytes()
+    def _set_last(self, device_id: str, intervals: IntervalLog, bodies: bytes) -> None:
+        self._intervals[device_id], self._standing[device_id] = intervals, bodies
 
     def _publish(self, events: Sequence[PredictionMade]) -> None:
         self.counts.published += len(events)
@@ -374,27 +412,14 @@ class ForecastService:
                 listener(event)
 
 
-def _updated(body: Body, learner: _Learner, now_ms: int) -> PredictionMade:
+def _updated(body: Body, learner: Learner, now_ms: int) -> PredictionMade:
     """Return the event of a prediction whose first hour is over."""
     actual, first = round(learner.actual[body["field"]], 3), body["values"][0]
     is_within = first["low"] <= actual <= first["high"]
     return PredictionMade(learner.id, now_ms, {**body, "actual": actual, "within": is_within}, "updated")
 
 
-def _state_body(learner: _Learner) -> Body:
-    return {"room": learner.room, "state": learner.device.to_json()}
-
-
-def _is_move(before: object, after: object) -> bool:
-    """Whether a device has another room now, or one of the same name at another site. Naming a room is no move."""
-    if not isinstance(before, list) or not isinstance(after, list) or len(before) != 2:
-        return False
-    (site, room), (new_site, new_room) = before, after
-    is_other_site = None not in (site, new_site) and site != new_site
-    return room is not None and (room != new_room or is_other_site)
-
-
-def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
     """Return the items in lists of at most `size`. They are read at once, as their source may change meanwhile."""
     whole = list(items)
     return (whole[at : at + size] for at in range(0, len(whole), size))

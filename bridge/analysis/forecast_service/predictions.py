@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ CURRENT_MS = HORIZONS * HOUR_MS
 """An older prediction has no hour that is still to come."""
 
 _DECIMALS = 3
+_STEPS: int = 10**_DECIMALS
 _RING = struct.Struct(f"<{INTERVAL_HOURS}i{2 * INTERVAL_HOURS}f")
 
 _KEYS = frozenset(
@@ -54,6 +56,22 @@ Limits = Mapping[str, Sequence[float]]
 Interval = tuple[float, float]
 
 
+def packed(numbers: "array[Any]") -> str:
+    """Return numbers as base64 of little-endian bytes. Texts follow each other if their bytes are a multiple of three."""
+    if sys.byteorder == "big":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return base64.b64encode(numbers).decode()
+
+
+def unpacked(kind: str, text: str | bytes) -> "array[Any]":
+    """Inverse of `packed`. Raises `ValueError`."""
+    numbers = array(kind, base64.b64decode(text, validate=True))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
 def bodies_of(device_id: str, device: DeviceForecasts, limits: Limits) -> list[Body]:
     """Return the predictions after the last hour that was fed, as clients receive them, in the order of the fields."""
     forecasts = {one.field: one for one in device.forecasts()}
@@ -74,8 +92,8 @@ def _body(device_id: str, one: Forecast, chances: Sequence[tuple[float, float]])
         "model": one.model.value,
         "level": INTERVAL,
         "values": [
-            {"at": iso(value.at_ms), "mean": _short(value.mean), "low": _short(value.low), "high": _short(value.high)}
-            for value in one.values
+            {"at": iso(at_ms), "mean": _value(mean), "low": _value(low), "high": _value(high)}
+            for at_ms, mean, low, high in one.values
         ],
         "days": one.days,
         "mase30d": _short(one.mase),
@@ -84,6 +102,11 @@ def _body(device_id: str, one: Forecast, chances: Sequence[tuple[float, float]])
         "ofPersistence30d": _short(one.of_persistence),
         "exceeds": [{"limit": limit, "within": PEAK_HOURS, "probability": _short(chance)} for limit, chance in chances],
     }
+
+
+def _value(number: float) -> float:
+    """Round a value of a field: four times as fast as `round` with decimals, and there are 18 a field."""
+    return round(number * _STEPS) / _STEPS
 
 
 def _short(number: float | None) -> float | None:
@@ -129,8 +152,13 @@ class IntervalLog:
             ring[0][place] = hour
             ring[1][2 * place], ring[1][2 * place + 1] = interval
 
+    def copy(self) -> "IntervalLog":
+        log = IntervalLog()
+        log._rings = {name: (hours[:], bounds[:]) for name, (hours, bounds) in self._rings.items()}
+        return log
+
     def to_json(self) -> dict[str, str]:
-        return {name: base64.b64encode(_RING.pack(*hours, *bounds)).decode() for name, (hours, bounds) in self._rings.items()}
+        return {name: packed(hours) + packed(bounds) for name, (hours, bounds) in self._rings.items()}
 
     @classmethod
     def from_json(cls, given: object) -> "IntervalLog":

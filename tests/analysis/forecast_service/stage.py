@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, tzinfo
 from typing import Any
 
+from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast_service import SETTLE_MS, ForecastService
+from bridge.analysis.forecast_service.learner import learned_hours
 from bridge.core.events import PredictionMade
 from bridge.core.readings.identity import record_id
 from bridge.core.readings.measurements import Value
@@ -93,13 +95,22 @@ class Stage:
         return [event for event in self.made if event.kind == kind]
 
     async def state(self, device: str) -> tuple[int, str]:
-        [record] = await self.store.forecast_states.get([device])
-        return record.seq, record.body["state"]
+        """The last hour that was learned, and the state, as a bridge that starts would restore it."""
+        return await stored_state(self.store, device, self.zone)
 
     async def predictions(self, device: str) -> dict[str, Any]:
-        """The stored document of predictions."""
+        """The stored document of predictions, without the hours that belong to the state."""
         [record] = await self.store.predictions.get([device])
-        return {"hour": record.seq, **record.body}
+        return {"hour": record.seq, **{name: one for name, one in record.body.items() if name != "learned"}}
+
+
+async def stored_state(store: Store, device: str, zone: tzinfo = UTC) -> tuple[int, str]:
+    [state] = await store.forecast_states.get([device])
+    found = DeviceForecasts.from_json(state.body["state"], zone)
+    for predicted in await store.predictions.get([device]):
+        for hour, means in learned_hours(predicted, found.hour):
+            found.feed(hour, means)
+    return found.hour, found.to_json()
 
 
 @asynccontextmanager
