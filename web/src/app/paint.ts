@@ -164,7 +164,7 @@ export class Painter {
 }
 
 /** Everything that decides where a device is listed, and what the headline says of it. */
-function rankKey({ device, severity, score, condition, alarm }: RankedDevice): string {
+function rankKey({ device, severity, score, presence, condition, alarm }: RankedDevice): string {
   const { site, room, type } = device.record ?? {};
-  return [device.id, severity, score, alarm, device.presence, device.name, site, room, type, ...Object.values(condition)].join("\t");
+  return [device.id, severity, score, alarm, presence, device.name, site, room, type, ...Object.values(condition)].join("\t");
 }

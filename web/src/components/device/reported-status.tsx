@@ -9,6 +9,6 @@ export function ReportedStatus({ device }: { device: Device }): JSX.Element | nu
   useDevice(device);
   const status = device.record?.state.get("status");
   if (!status) return null;
-  const isOver = device.presence === "offline";
+  const isOver = device.isOffline;
   return <span class="reported" data-over={isOver}>{isOver ? t("device.was", { status }) : status}</span>;
 }

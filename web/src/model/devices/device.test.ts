@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
+import { DAY, MINUTE } from "../history/time-range";
 import { NOON, TABLE, device, reading, record } from "../testing";
 import { MAX_DEVICES, Fleet } from "./fleet";
 import { batteryPercent, primaryValues } from "./primary-values";
@@ -52,14 +53,36 @@ describe("a device", () => {
 
   test("may have a status before its first reading, and loses it with the connection", () => {
     fleet.setStatus("kitchen", "online", NOON);
-    expect([kitchen()?.presence, kitchen()?.measuredAt]).toEqual(["online", null]);
+    expect([kitchen()?.presence(NOON), kitchen()?.measuredAt]).toEqual(["online", null]);
     fleet.clearStatuses();
-    expect(kitchen()?.presence).toBe("unknown");
+    expect(kitchen()?.presence(NOON)).toBe("unknown");
   });
 
   test("is online with a custom status text", () => {
     fleet.setStatus("kitchen", "работает", NOON);
-    expect(kitchen()?.presence).toBe("online");
+    expect(kitchen()?.presence(NOON)).toBe("online");
+  });
+
+  test("that sent once is inactive after ten minutes of silence, because nothing says when it sends again", () => {
+    const once = device("once", { status: "online", lastReading: reading(0, { temperature: 20 }) });
+    expect([0, 10, 11].map((minutes) => once.presence(NOON + minutes * MINUTE))).toEqual(["online", "online", "inactive"]);
+    once.applyReading(reading(1, { temperature: 20 }, { receivedAt: NOON + 20 * MINUTE }));
+    expect(once.presence(NOON + 25 * MINUTE)).toBe("online");
+  });
+
+  test.each([
+    ["an expected interval", { expectedInterval: 3600 }],
+    ["a learned interval", { interval: 2 }],
+    ["a connection of its own", { connection: "mqtt" }],
+  ])("with %s is online for as long as the bridge says so", (_, over) => {
+    const one = device("one", { status: "online", lastReading: reading(0, { temperature: 20 }), ...over });
+    expect(one.presence(NOON + DAY)).toBe("online");
+    one.status = "offline";
+    expect(one.presence(NOON)).toBe("offline");
+  });
+
+  test("was not heard by a retained reading", () => {
+    expect(device("a", { lastReading: reading(0, { temperature: 20 }, { retained: true }) }).receivedAt).toBeNull();
   });
 
   test("has a stale value when its other fields are much newer", () => {
