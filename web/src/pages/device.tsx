@@ -77,7 +77,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
             {hasFaults && <SectionLink id="sensor-health" label={t("fault.title")} />}
             <SectionLink id="commands" label={t("command.title")} isBeside />
             <SectionLink id="details" label={t("details.title")} isBeside />
-            <a href={hrefOf({ page: "feed", device: device.id })}>{t("feed.title")}</a>
+            <a href={hrefOf({ page: "feed" }, { device: device.id })}>{t("feed.title")}</a>
           </p>
         </div>
         {worst && worst.level > 0 && <LevelBadge assessment={worst} />}
