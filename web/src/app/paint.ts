@@ -1,6 +1,8 @@
+import type { Signal } from "@preact/signals";
 import { batch } from "@preact/signals";
 
 import type { Priority } from "../model/alarms/alarm";
+import { dataFlow } from "../model/bridge/data-flow";
 import { HeadlineWriter } from "../model/devices/headline";
 import type { RankedDevice } from "../model/devices/ranking";
 import { Ranking, countDevices } from "../model/devices/ranking";
@@ -79,12 +81,18 @@ export class Painter {
     const isNewSecond = Math.floor(now / 1000) !== Math.floor(store.now.peek() / 1000);
     const alarmsHaveChanged = this.#paintAlarms();
     const changed = new Set([...store.fleet.takeChangedIds(), ...store.assessments.takeChangedIds(), ...store.alarmBook.takeChangedDevices()]);
-    if (isNewSecond) store.now.value = now;
+    if (isNewSecond) this.#paintSecond(now);
     const hasChanged = this.#rank(new Set([...changed, ...this.#nextToRank()]), now);
     if (hasChanged || alarmsHaveChanged || isNewSecond) this.#writeHeadline(now);
     store.bumpVersions(changed);
     if (this.#newFeedItems > 0) this.#paintFeed(now, isNewSecond);
     else if (now - this.#feedPaintedAt > BUSY_FEED_INTERVAL_MS) store.feedIsBusy.value = false;
+  }
+
+  #paintSecond(now: number): void {
+    const { fleet, flow, loaded } = this.#store;
+    this.#store.now.value = now;
+    if (loaded.peek()) replaceIfChanged(flow, dataFlow(fleet.devices.values(), now));
   }
 
   #paintAlarms(): boolean {
@@ -158,9 +166,12 @@ export class Painter {
   #writeHeadline(now: number): void {
     const { headline, ranked, alarms, alarmKnowledge } = this.#store;
     const standing = { alarms: alarms.peek(), knowledge: alarmKnowledge.peek() };
-    const written = this.#headlineWriter.of(ranked.peek(), standing, now);
-    if (JSON.stringify(written) !== JSON.stringify(headline.peek())) headline.value = written;
+    replaceIfChanged(headline, this.#headlineWriter.of(ranked.peek(), standing, now));
   }
+}
+
+function replaceIfChanged<Value>(target: Signal<Value>, value: Value): void {
+  if (JSON.stringify(value) !== JSON.stringify(target.peek())) target.value = value;
 }
 
 /** Everything that decides where a device is listed, and what the headline says of it. */

@@ -7,7 +7,8 @@ import { AlarmBook } from "../model/alarms/book";
 import type { AdviceByDevice } from "../model/analysis/advice";
 import { BridgeClock } from "../model/bridge/clock";
 import type { Connection } from "../model/bridge/connection";
-import { NOT_CONNECTED } from "../model/bridge/connection";
+import { NOT_CONNECTED, troublesOf } from "../model/bridge/connection";
+import type { DataFlow } from "../model/bridge/data-flow";
 import type { ComponentStatus } from "../model/bridge/health";
 import type { Command } from "../model/command";
 import type { Refusal } from "../model/command-outcome";
@@ -44,6 +45,13 @@ export class Store {
   readonly notice = signal<Notice | null>(null);
   /** The components of the bridge that fail, as far as this user may see them. */
   readonly failing = signal<readonly ComponentStatus[]>([]);
+  /** Whether readings arrive as they should, as far as this user sees the devices. */
+  readonly flow = signal<DataFlow>({ kind: "flowing" });
+  /** What is wrong with the bridge, the most severe first. */
+  readonly troubles = computed(() => {
+    const connection = this.connection.value;
+    return troublesOf(connection, this.failing.value, this.flow.value, connection.open ? 0 : this.now.value);
+  });
   /** The bridge's time, updated every second. */
   readonly now = signal(Date.now());
   /** The start of the bridge's current minute, for what changes slowly. */

@@ -76,7 +76,10 @@ const page: Translated = {
   "connection.connected": "Live",
   "connection.delayed": "Verzögert",
   "connection.polling": "Abfrage",
-  "connection.reconnecting": "Verbindet neu",
+  "connection.reconnecting": "Bridge nicht erreichbar",
+  "connection.none": "Noch keine Daten",
+  "connection.noData": "Seit {time} keine Daten",
+  "connection.noDataSince": "Keine Daten seit {time}",
   "connection.connected.more": "Messwerte erscheinen, sobald sie gespeichert sind.",
   "connection.catchingUp.more": "Verpasste Messwerte werden geladen.",
   "connection.delayed.more": "Messwerte erscheinen {time} verspätet: Sie treffen schneller ein, als diese Seite oder ihr Netz sie aufnehmen kann.",
@@ -84,6 +87,8 @@ const page: Translated = {
   "connection.http.more": "Eine Live-Verbindung ist nicht möglich; die Seite fragt alle paar Sekunden nach neuen Messwerten.",
   "connection.lost": "Seit {time} keine Verbindung zur Bridge. Die Seite zeigt den Stand von diesem Zeitpunkt. Neuer Verbindungsversuch …",
   "connection.pending": "Die Bridge hat noch nicht geantwortet. Neuer Versuch …",
+  "connection.none.more": "Noch kein Gerät hat einen Messwert gesendet.",
+  "banner.label": "Was nicht in Ordnung ist",
 
   "notice.dismiss": "Schließen",
   "notice.gap": {
@@ -161,6 +166,7 @@ const page: Translated = {
 
   "device.online": "online",
   "device.offline": "offline",
+  "device.inactive": "inaktiv",
   "device.was": "war {status}",
   "device.unknown": "unbekannt",
   "device.noReading": "Noch kein Messwert",
@@ -391,7 +397,9 @@ const page: Translated = {
   "health.retry.failed": "Erneuter Versuch fehlgeschlagen: {error}",
 
   "finding.unreachable": "Die Bridge antwortet nicht.",
-  "finding.unreachable.action": "Prüfen Sie, ob sie läuft und ob diese Seite sie erreicht. Die Zahlen unten sind die letzten bekannten.",
+  "finding.unreachable.action": "Prüfen Sie, ob sie läuft und ob diese Seite sie erreicht. Bis sie antwortet, zeigt die Seite den letzten bekannten Stand und versucht es weiter.",
+  "finding.noData": "Es kommen keine Daten an: Die meisten Geräte haben mindestens drei ihrer üblichen Intervalle ausgelassen.",
+  "finding.noData.action": "Prüfen Sie, ob die Geräte Strom und Netz haben und den Broker erreichen. Die Bilanz auf der Seite „Zustand“ zeigt, ob Nachrichten eintreffen und was aus ihnen wird.",
   "finding.broker": "Der Broker ist nicht verfügbar: {reason}",
   "finding.broker.action": "Prüfen Sie, ob er läuft und ob Adresse und Passwort in den Einstellungen stimmen. Die Bridge verbindet sich von selbst neu; bis dahin bewahrt der Broker Nachrichten mit QoS 1 auf.",
   "finding.store": "Der Speicher ist nicht verfügbar: {reason}",

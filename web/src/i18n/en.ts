@@ -35,7 +35,10 @@ export const en = {
   "connection.connected": "Live",
   "connection.delayed": "Delayed",
   "connection.polling": "Polling",
-  "connection.reconnecting": "Reconnecting",
+  "connection.reconnecting": "Bridge unreachable",
+  "connection.none": "No data yet",
+  "connection.noData": "No data for {time}",
+  "connection.noDataSince": "No data since {time}",
   "connection.connected.more": "Readings arrive as soon as they are stored.",
   "connection.catchingUp.more": "Loading missed readings.",
   "connection.delayed.more": "Readings are shown {time} late: they arrive faster than this page or its network can handle.",
@@ -43,6 +46,8 @@ export const en = {
   "connection.http.more": "No live connection is possible; the page polls for new readings every few seconds.",
   "connection.lost": "No connection to the bridge since {time}. The page shows the state at that time. Trying to reconnect…",
   "connection.pending": "The bridge has not responded yet. Trying again…",
+  "connection.none.more": "No device has sent a reading yet.",
+  "banner.label": "What is wrong",
 
   "notice.dismiss": "Dismiss",
   "notice.gap": {
@@ -120,6 +125,7 @@ export const en = {
 
   "device.online": "online",
   "device.offline": "offline",
+  "device.inactive": "inactive",
   "device.was": "was {status}",
   "device.unknown": "unknown",
   "device.noReading": "No reading yet",
@@ -349,7 +355,9 @@ export const en = {
   "health.retry.failed": "Retry failed: {error}",
 
   "finding.unreachable": "The bridge does not respond.",
-  "finding.unreachable.action": "Check that it is running and that this page can reach it. The figures below are the last known ones.",
+  "finding.unreachable.action": "Check that it is running and that this page can reach it. Until it responds, the page shows the last known state and keeps trying.",
+  "finding.noData": "No data is coming in: most devices have missed at least three of their usual intervals.",
+  "finding.noData.action": "Check that the devices have power and network and reach the broker. The ledger on the Health page shows whether messages arrive and what becomes of them.",
   "finding.broker": "The broker is unavailable: {reason}",
   "finding.broker.action": "Check that it is running, and that the address and password in the settings are correct. The bridge reconnects by itself; meanwhile the broker keeps messages sent with QoS 1.",
   "finding.store": "The store is unavailable: {reason}",

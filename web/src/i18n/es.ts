@@ -76,7 +76,10 @@ const page: Translated = {
   "connection.connected": "En vivo",
   "connection.delayed": "Con retraso",
   "connection.polling": "Por sondeo",
-  "connection.reconnecting": "Reconectando",
+  "connection.reconnecting": "Puente inaccesible",
+  "connection.none": "Aún sin datos",
+  "connection.noData": "Sin datos desde hace {time}",
+  "connection.noDataSince": "Sin datos desde {time}",
   "connection.connected.more": "Las lecturas llegan en cuanto se guardan.",
   "connection.catchingUp.more": "Cargando las lecturas perdidas.",
   "connection.delayed.more": "Las lecturas se muestran con {time} de retraso: llegan más rápido de lo que esta página, o su red, puede recibir.",
@@ -84,6 +87,8 @@ const page: Translated = {
   "connection.http.more": "No es posible una conexión en vivo; la página consulta lecturas nuevas cada pocos segundos.",
   "connection.lost": "Sin conexión con el puente desde {time}. Se muestra el estado de ese momento. Reconectando…",
   "connection.pending": "El puente aún no ha respondido. Reintentando…",
+  "connection.none.more": "Ningún dispositivo ha enviado aún una lectura.",
+  "banner.label": "Qué va mal",
 
   "notice.dismiss": "Cerrar",
   "notice.gap": {
@@ -161,6 +166,7 @@ const page: Translated = {
 
   "device.online": "en línea",
   "device.offline": "sin conexión",
+  "device.inactive": "inactivo",
   "device.was": "antes: {status}",
   "device.unknown": "desconocido",
   "device.noReading": "Sin lecturas todavía",
@@ -390,7 +396,9 @@ const page: Translated = {
   "health.retry.failed": "El reintento falló: {error}",
 
   "finding.unreachable": "El puente no responde.",
-  "finding.unreachable.action": "Compruebe que está en marcha y que esta página puede alcanzarlo. Las cifras de abajo son las últimas conocidas.",
+  "finding.unreachable.action": "Compruebe que está en marcha y que esta página puede alcanzarlo. Hasta que responda, la página muestra el último estado conocido y sigue intentándolo.",
+  "finding.noData": "No llegan datos: la mayoría de los dispositivos se han saltado al menos tres de sus intervalos habituales.",
+  "finding.noData.action": "Compruebe que los dispositivos tienen corriente y red, y que alcanzan el broker. El balance de la página «Estado» muestra si llegan mensajes y qué ocurre con ellos.",
   "finding.broker": "El broker no está disponible: {reason}",
   "finding.broker.action": "Compruebe que está en marcha y que la dirección y la contraseña de la configuración son correctas. El puente se reconecta solo; mientras tanto, el broker guarda los mensajes con QoS 1.",
   "finding.store": "El almacén no está disponible: {reason}",

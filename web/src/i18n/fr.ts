@@ -76,7 +76,10 @@ const page: Translated = {
   "connection.connected": "En direct",
   "connection.delayed": "En retard",
   "connection.polling": "Par requêtes",
-  "connection.reconnecting": "Reconnexion",
+  "connection.reconnecting": "Pont injoignable",
+  "connection.none": "Pas encore de données",
+  "connection.noData": "Aucune donnée depuis {time}",
+  "connection.noDataSince": "Aucune donnée depuis {time}",
   "connection.connected.more": "Les mesures arrivent dès qu’elles sont enregistrées.",
   "connection.catchingUp.more": "Chargement des mesures manquées.",
   "connection.delayed.more": "Les mesures sont affichées avec {time} de retard : elles arrivent plus vite que cette page, ou son réseau, ne peut les recevoir.",
@@ -84,6 +87,8 @@ const page: Translated = {
   "connection.http.more": "Aucune connexion en direct n’est possible ; la page interroge le pont toutes les quelques secondes.",
   "connection.lost": "Plus de connexion au pont depuis {time}. La page montre l’état à ce moment. Reconnexion…",
   "connection.pending": "Le pont n’a pas encore répondu. Nouvelle tentative…",
+  "connection.none.more": "Aucun appareil n’a encore envoyé de mesure.",
+  "banner.label": "Ce qui ne va pas",
 
   "notice.dismiss": "Fermer",
   "notice.gap": {
@@ -161,6 +166,7 @@ const page: Translated = {
 
   "device.online": "en ligne",
   "device.offline": "hors ligne",
+  "device.inactive": "inactif",
   "device.was": "était : {status}",
   "device.unknown": "inconnu",
   "device.noReading": "Pas encore de mesure",
@@ -390,7 +396,9 @@ const page: Translated = {
   "health.retry.failed": "Échec du nouvel essai : {error}",
 
   "finding.unreachable": "Le pont ne répond pas.",
-  "finding.unreachable.action": "Vérifiez qu’il fonctionne et que cette page peut le joindre. Les chiffres ci-dessous sont les derniers connus.",
+  "finding.unreachable.action": "Vérifiez qu’il fonctionne et que cette page peut le joindre. En attendant sa réponse, la page montre le dernier état connu et continue d’essayer.",
+  "finding.noData": "Aucune donnée n’arrive : la plupart des appareils ont manqué au moins trois de leurs intervalles habituels.",
+  "finding.noData.action": "Vérifiez que les appareils sont alimentés, connectés au réseau et qu’ils joignent le broker. Les comptes, à la page « État », montrent si des messages arrivent et ce qu’ils deviennent.",
   "finding.broker": "Le broker est indisponible : {reason}",
   "finding.broker.action": "Vérifiez qu’il fonctionne et que l’adresse et le mot de passe des réglages sont corrects. Le pont se reconnecte de lui-même ; en attendant, le broker garde les messages envoyés en QoS 1.",
   "finding.store": "Le stockage est indisponible : {reason}",

@@ -76,7 +76,10 @@ const page: Translated = {
   "connection.connected": "На связи",
   "connection.delayed": "Задержка",
   "connection.polling": "Опрос",
-  "connection.reconnecting": "Нет связи",
+  "connection.reconnecting": "Мост недоступен",
+  "connection.none": "Данных пока нет",
+  "connection.noData": "Нет данных {time}",
+  "connection.noDataSince": "Нет данных с {time}",
   "connection.connected.more": "Измерения приходят сразу после сохранения.",
   "connection.catchingUp.more": "Догружаем пропущенное.",
   "connection.delayed.more": "Измерения показаны с опозданием на {time}: они приходят быстрее, чем успевает эта страница или её сеть.",
@@ -84,6 +87,8 @@ const page: Translated = {
   "connection.http.more": "Постоянное соединение невозможно; страница запрашивает новые измерения раз в несколько секунд.",
   "connection.lost": "Нет связи с мостом с {time}. Показано состояние на этот момент. Пробуем подключиться…",
   "connection.pending": "Мост пока не ответил. Пробуем снова…",
+  "connection.none.more": "Ни одно устройство пока не прислало измерений.",
+  "banner.label": "Что не в порядке",
 
   "notice.dismiss": "Скрыть",
   "notice.gap": {
@@ -198,6 +203,7 @@ const page: Translated = {
 
   "device.online": "в сети",
   "device.offline": "не в сети",
+  "device.inactive": "неактивно",
   "device.was": "было: {status}",
   "device.unknown": "неизвестно",
   "device.noReading": "Измерений ещё не было",
@@ -444,7 +450,9 @@ const page: Translated = {
   "health.retry.failed": "Повторная попытка не удалась: {error}",
 
   "finding.unreachable": "Мост не отвечает.",
-  "finding.unreachable.action": "Проверьте, запущен ли он и доступен ли с этой страницы. Ниже показаны последние известные данные.",
+  "finding.unreachable.action": "Проверьте, запущен ли он и доступен ли с этой страницы. Пока он не ответит, страница показывает последнее известное состояние и пробует снова.",
+  "finding.noData": "Данные не поступают: большинство устройств пропустили не менее трёх своих обычных интервалов.",
+  "finding.noData.action": "Проверьте, есть ли у устройств питание и сеть и доступен ли им брокер. Учёт сообщений на странице «Состояние» показывает, приходят ли сообщения и что с ними происходит.",
   "finding.broker": "Брокер недоступен: {reason}",
   "finding.broker.action": "Проверьте, запущен ли он и верны ли адрес и пароль в настройках. Мост подключится сам; сообщения с QoS 1 брокер пока хранит.",
   "finding.store": "Хранилище недоступно: {reason}",

@@ -11,7 +11,7 @@ import { Icon } from "../components/icon";
 import { AccountMenu } from "../components/layout/account-menu";
 import { AlarmBanner, useBannerAlarms } from "../components/layout/alarm-banner";
 import { AlarmBell, AlarmSpeech } from "../components/layout/alarm-bell";
-import { ConnectionBanner, ConnectionStatus, HealthBanner, NoticeBanner } from "../components/layout/connection-status";
+import { ConnectionBanner, ConnectionStatus, NoticeBanner, StatusSpeech, TroubleBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
 import { lazy } from "../components/lazy";
@@ -62,10 +62,11 @@ export function Shell(): JSX.Element {
         </div>
       </header>
       <AlarmSpeech />
+      <StatusSpeech />
       <div class="banners">
         <AlarmBanner isBrief={current.page === "alarms" && current.tab === "standing"} />
+        <TroubleBanner isBrief={current.page === "health"} />
         <ConnectionBanner />
-        <HealthBanner />
         <NoticeBanner />
       </div>
       <main id="main" tabIndex={-1} ref={main}>
@@ -148,9 +149,22 @@ function Navigation({ current }: { current: Route }): JSX.Element {
         <a key={name} href={hrefOf(target)} aria-current={current.page === target.page ? "page" : undefined}>
           <Icon name={name} />
           <span>{t(`nav.${name}`)}</span>
+          {name === "health" && <TroubleBadge />}
         </a>
       ))}
     </nav>
+  );
+}
+
+/** The number of troubles of the bridge, beside the name of the page that explains them. */
+function TroubleBadge(): JSX.Element | null {
+  const count = useStore().troubles.value.length;
+  if (count === 0) return null;
+  return (
+    <>
+      <span class="badge" data-priority="high" aria-hidden="true">{count}</span>
+      <span class="visually-hidden">{t("health.findings", { count })}</span>
+    </>
   );
 }
 

@@ -12,7 +12,7 @@ export interface Sender {
  * `none`: no device has ever sent. `quiet`: nothing has arrived for a while, and no device has a rhythm by which something should.
  * `silent`: something should have arrived. `since` is when the newest reading was received.
  */
-export type DataFlow = { readonly kind: "none" | "flowing" } | { readonly kind: "quiet" | "silent"; readonly since: number };
+export type DataFlow = { readonly kind: "none" } | { readonly kind: "flowing" } | { readonly kind: "quiet" | "silent"; readonly since: number };
 
 const MISSED_INTERVALS = 3;
 /** A shorter silence worries nobody, whatever the rhythm. */
