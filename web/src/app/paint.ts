@@ -19,6 +19,8 @@ const BUSY_FEED_INTERVAL_MS = 1000;
 /** New items between two paints of the feed. */
 const BUSY_FEED_ITEMS = 20;
 const RANKED_PER_PAINT = 50;
+/** The time in which every device is rendered again, those off screen included. */
+const REFRESH_MS = 10_000;
 
 /** Publishes changes of the model to the store's signals: at most ten times a second, in an animation frame. */
 export class Painter {
@@ -31,6 +33,8 @@ export class Painter {
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #isScheduled = false;
   #paintedAt = 0;
+  #refreshedAt = 0;
+  #toRefresh: Iterator<string, undefined> = [][Symbol.iterator]();
   #toRank: Iterator<string, undefined> = [][Symbol.iterator]();
   #newFeedItems = 0;
   #feedPaintedAt = 0;
@@ -85,6 +89,7 @@ export class Painter {
     const hasChanged = this.#rank(new Set([...changed, ...this.#nextToRank()]), now);
     if (hasChanged || alarmsHaveChanged || isNewSecond) this.#writeHeadline(now);
     store.bumpVersions(changed);
+    store.bumpCalmVersions(this.#nextToRefresh());
     if (this.#newFeedItems > 0) this.#paintFeed(now, isNewSecond);
     else if (now - this.#feedPaintedAt > BUSY_FEED_INTERVAL_MS) store.feedIsBusy.value = false;
   }
@@ -100,6 +105,7 @@ export class Painter {
     this.#tellNews();
     if (!alarmBook.takeChange()) return false;
     this.#pressing = alarmBook.pressing();
+    this.#store.alarmedFields = alarmBook.pressingFields();
     alarms.value = alarmBook.sorted();
     alarmKnowledge.value = alarmBook.knowledge;
     return true;
@@ -122,6 +128,24 @@ export class Painter {
         this.#toRank = this.#store.fleet.devices.keys();
         return;
       }
+      yield value;
+    }
+  }
+
+  /** As many devices as it takes for each to be due once in `REFRESH_MS`, whatever the time between two paints. */
+  *#nextToRefresh(): Iterable<string> {
+    const { size } = this.#store.fleet.devices;
+    const passed = Math.min(performance.now() - this.#refreshedAt, REFRESH_MS);
+    const count = Math.floor((size * passed) / REFRESH_MS);
+    if (count === 0) return;
+    this.#refreshedAt = performance.now();
+    for (let number = 0; number < count; number++) {
+      let { value, done } = this.#toRefresh.next();
+      if (done) {
+        this.#toRefresh = [...this.#store.fleet.devices.keys()][Symbol.iterator]();
+        ({ value, done } = this.#toRefresh.next());
+      }
+      if (done || value === undefined) return;
       yield value;
     }
   }

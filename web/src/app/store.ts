@@ -1,7 +1,7 @@
 import type { Signal } from "@preact/signals";
 import { computed, signal } from "@preact/signals";
 
-import type { Alarm } from "../model/alarms/alarm";
+import type { Alarm, Priority } from "../model/alarms/alarm";
 import type { AlarmKnowledge } from "../model/alarms/book";
 import { AlarmBook } from "../model/alarms/book";
 import type { AdviceByDevice } from "../model/analysis/advice";
@@ -17,6 +17,8 @@ import type { DeviceAssessment } from "../model/devices/device-assessment";
 import { AssessmentReports } from "../model/devices/device-assessment";
 import { Fleet } from "../model/devices/fleet";
 import type { Headline } from "../model/devices/headline";
+import type { Judgements } from "../model/devices/judgement";
+import { judgementsOf } from "../model/devices/judgement";
 import type { DeviceCounts, RankedDevice } from "../model/devices/ranking";
 import { countDevices } from "../model/devices/ranking";
 import { Feed } from "../model/feed";
@@ -76,7 +78,11 @@ export class Store {
   /** Grows when history must be reloaded: after a lost connection or a gap. */
   readonly historyVersion = signal(0);
 
+  /** The fields with active alarms and their most urgent priority, by device. */
+  alarmedFields: ReadonlyMap<string, ReadonlyMap<string, Priority>> = new Map();
+
   readonly #deviceVersions = new Map<string, Signal<number>>();
+  readonly #calmVersions = new Map<string, Signal<number>>();
 
   bridgeNow(): number {
     return this.clock.at(Date.now());
@@ -90,13 +96,18 @@ export class Store {
     return this.assessments.of(device, this.bridgeNow());
   }
 
+  judgements(device: Device): Judgements {
+    return judgementsOf(device, this.assessment(device), this.alarmedFields.get(device.id));
+  }
+
   /** Grows with every change of the device. A component reads it to be rendered again. */
   deviceVersion(deviceId: string): Signal<number> {
-    const known = this.#deviceVersions.get(deviceId);
-    if (known) return known;
-    const version = signal(0);
-    this.#deviceVersions.set(deviceId, version);
-    return version;
+    return versionIn(this.#deviceVersions, deviceId);
+  }
+
+  /** Grows every ten seconds: for what is off screen, and for what changes with time alone. */
+  calmVersion(deviceId: string): Signal<number> {
+    return versionIn(this.#calmVersions, deviceId);
   }
 
   notify(content: NoticeContent): void {
@@ -109,9 +120,25 @@ export class Store {
 
   /** Adds no version signal for devices that no component has read. */
   bumpVersions(deviceIds: Iterable<string>): void {
-    for (const id of deviceIds) {
-      const version = this.#deviceVersions.get(id);
-      if (version) version.value++;
-    }
+    bumpIn(this.#deviceVersions, deviceIds);
+  }
+
+  bumpCalmVersions(deviceIds: Iterable<string>): void {
+    bumpIn(this.#calmVersions, deviceIds);
+  }
+}
+
+function versionIn(versions: Map<string, Signal<number>>, deviceId: string): Signal<number> {
+  const known = versions.get(deviceId);
+  if (known) return known;
+  const version = signal(0);
+  versions.set(deviceId, version);
+  return version;
+}
+
+function bumpIn(versions: ReadonlyMap<string, Signal<number>>, deviceIds: Iterable<string>): void {
+  for (const id of deviceIds) {
+    const version = versions.get(id);
+    if (version) version.value++;
   }
 }

@@ -7,12 +7,11 @@ export function findingText(finding: Finding): string {
   switch (finding.kind) {
     case "unreachable":
     case "noData":
-      return t(`finding.${finding.kind}`);
     case "broker":
     case "store":
-      return t(`finding.${finding.kind}`, { reason: finding.reason });
+      return t(`finding.${finding.kind}`);
     case "component":
-      return t("finding.component", { name: finding.name, reason: finding.reason });
+      return t("finding.component", { name: finding.name });
     case "ledger":
       return t("finding.ledger", { source: finding.source, difference: finding.difference });
     case "rejected":
@@ -20,6 +19,12 @@ export function findingText(finding: Finding): string {
     default:
       return t(`finding.${finding.kind}`, { count: finding.count });
   }
+}
+
+/** Why, in the words of the bridge where it knows more; empty where the text says all. */
+export function findingReason(finding: Finding): string {
+  if (finding.kind === "noData") return t("finding.noData.reason");
+  return finding.kind === "broker" || finding.kind === "store" || finding.kind === "component" ? finding.reason : "";
 }
 
 export function findingAction({ kind }: Finding): string {

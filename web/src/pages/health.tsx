@@ -10,7 +10,7 @@ import { errorText } from "../components/error-text";
 import { Icon } from "../components/icon";
 import { Since } from "../components/layout/connection-status";
 import { formats, t } from "../i18n";
-import { findingAction, findingText } from "../i18n/finding-text";
+import { findingAction, findingReason, findingText } from "../i18n/finding-text";
 import type { Finding, HealthSnapshot, LedgerLine, Quarantine, Rates, RejectedMessage } from "../model/bridge/health";
 import { OUTCOMES, difference, findingSeverity, findings, totalOf } from "../model/bridge/health";
 import { label, total } from "../model/bridge/metrics";
@@ -54,6 +54,7 @@ function Summary({ found }: { found: readonly Finding[] }): JSX.Element {
             <Icon name={findingSeverity(one) === "notice" ? "notice" : "warning"} />
             <div>
               <p class="what">{findingText(one)} <Since finding={one} /></p>
+              {findingReason(one) && <p>{findingReason(one)}</p>}
               <p>{findingAction(one)}</p>
             </div>
           </li>

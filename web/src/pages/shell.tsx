@@ -17,6 +17,7 @@ import { Logo } from "../components/layout/logo";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { t } from "../i18n";
+import { findingSeverity } from "../model/bridge/health";
 import type { Route } from "../model/route";
 import { hrefOf, parseRoute } from "../model/route";
 import { OverviewPage } from "./overview";
@@ -158,11 +159,13 @@ function Navigation({ current }: { current: Route }): JSX.Element {
 
 /** The number of troubles of the bridge, beside the name of the page that explains them. */
 function TroubleBadge(): JSX.Element | null {
-  const count = useStore().troubles.value.length;
+  const troubles = useStore().troubles.value;
+  const count = troubles.length;
   if (count === 0) return null;
+  const priority = troubles.some((one) => findingSeverity(one) === "alarm") ? "high" : "medium";
   return (
     <>
-      <span class="badge" data-priority="high" aria-hidden="true">{count}</span>
+      <span class="badge" data-priority={priority} aria-hidden="true">{count}</span>
       <span class="visually-hidden">{t("health.findings", { count })}</span>
     </>
   );

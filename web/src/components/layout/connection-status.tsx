@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useStore } from "../../app/context";
 import type { NoticeContent } from "../../app/store";
 import { formats, t } from "../../i18n";
-import { findingAction, findingSince, findingText } from "../../i18n/finding-text";
+import { findingAction, findingReason, findingSince, findingText } from "../../i18n/finding-text";
 import type { Connection, LinkStatus } from "../../model/bridge/connection";
 import { connectionState, linkStatus } from "../../model/bridge/connection";
 import type { Finding } from "../../model/bridge/health";
@@ -83,6 +83,7 @@ export function TroubleBanner({ isBrief }: { readonly isBrief: boolean }): JSX.E
         {troubles.value.map((one) => (
           <li key={one.kind + ("name" in one ? one.name : "")}>
             <p class="what">{findingText(one)} <Since finding={one} /></p>
+            {!isBrief && findingReason(one) && <p class="reason">{findingReason(one)}</p>}
             {!isBrief && <p>{findingAction(one)}</p>}
           </li>
         ))}

@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
 import { DAY, MINUTE } from "../history/time-range";
-import { NOON, TABLE, device, reading, record } from "../testing";
+import type { Priority } from "../alarms/alarm";
+import { NOON, TABLE, device, judged, reading, record, reportOn } from "../testing";
+import { AssessmentReports } from "./device-assessment";
 import { MAX_DEVICES, Fleet } from "./fleet";
+import { judgementsOf } from "./judgement";
 import { batteryPercent, primaryValues } from "./primary-values";
 
 let fleet: Fleet;
@@ -144,17 +147,35 @@ describe("a part", () => {
 });
 
 describe("primary values", () => {
-  const names = (id: string) => primaryValues(fleet.devices.get(id) ?? device(id), TABLE).map(({ measurement }) => measurement.name);
+  let reports = new AssessmentReports();
+  beforeEach(() => {
+    reports = new AssessmentReports();
+  });
+  const shownOn = (id: string, alarms?: ReadonlyMap<string, Priority>) => {
+    const one = fleet.devices.get(id) ?? device(id);
+    return primaryValues(one, TABLE, judgementsOf(one, reports.of(one, NOON), alarms));
+  };
+  const names = (id: string, alarms?: ReadonlyMap<string, Priority>) => shownOn(id, alarms).map(({ measurement }) => measurement.name);
 
   test("are the most important ones", () => {
     fleet.applyReading(reading(1, { battery: 80, coPpm: 1, tvoc: 2, pm25: 3, humidity: 40, temperature: 20, co2: 600, flameDetected: false }));
     expect(names("kitchen")).toEqual(["co2", "temperature", "humidity", "pm25"]);
   });
 
-  test("include a flagged value and keep their order", () => {
+  test("begin with the worrying ones, the most severe first", () => {
     const values = { coPpm: 5000, tvoc: 2, pm25: 3, humidity: 40, temperature: 20, co2: 600 };
     fleet.applyReading(reading(1, values, { quality: new Map([["coPpm", "outside 0..1000"]]) }));
-    expect(names("kitchen")).toEqual(["co2", "temperature", "humidity", "coPpm"]);
+    expect(names("kitchen")).toEqual(["coPpm", "co2", "temperature", "humidity"]);
+    reports.put(reportOn("kitchen", NOON, judged("index.pm25", 5, { field: "pm25" }), judged("index.co2", 2)));
+    expect(names("kitchen")).toEqual(["pm25", "coPpm", "co2", "temperature"]);
+    expect(names("kitchen", new Map([["humidity", "high"]]))).toEqual(["humidity", "pm25", "coPpm", "co2"]);
+  });
+
+  test("know the worst assessment of each", () => {
+    fleet.applyReading(reading(1, { co2: 600, temperature: 20 }));
+    reports.put(reportOn("kitchen", NOON, judged("index.co2", 1), judged("index.co2.other", 3)));
+    const [co2, temperature] = shownOn("kitchen");
+    expect([co2?.judgement?.assessment?.key, co2?.judgement?.severity, temperature?.judgement]).toEqual(["index.co2.other", "warning", undefined]);
   });
 
   test("fall back to whatever the device has", () => {
