@@ -10,6 +10,7 @@ from bson.objectid import ObjectId
 from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, User
 from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import Identity
+from bridge.core.access.shared_links import SharedLink
 from bridge.core.alarms.delivery import AlarmDelivery, PushSubscription
 from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.devices.device import Device, Telemetry
@@ -347,6 +348,11 @@ class ApiKeyStore(RecordStore[ApiKey], Protocol):
         """Return every key, by id."""
 
 
+class SharedLinkStore(RecordStore[SharedLink], Protocol):
+    async def all(self) -> list[SharedLink]:
+        """Return every link, by id."""
+
+
 class SessionStore(RecordStore[LoginSession], Protocol):
     """Login sessions and revocations; the store deletes both after they expire."""
 
@@ -515,6 +521,10 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
     @property
     def keys(self) -> ApiKeyStore:
         """Keys of programs and devices."""
+
+    @property
+    def links(self) -> SharedLinkStore:
+        """Links that show a view without a login."""
 
     @property
     def sessions(self) -> SessionStore:

@@ -15,6 +15,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, Storable, User
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery
+from bridge.core.access.shared_links import SharedLink
 from bridge.core.alarms.delivery import GROUP_LIMIT, PUSH_LIMIT, AlarmDelivery, DeliveryState, PushSubscription
 from bridge.core.devices.command import Command, CommandState
 from bridge.core.devices.device import Device, device_from_document
@@ -67,6 +68,7 @@ class MemoryStore:
         self.history = MemoryHistory(self)
         self.users = MemoryDocuments[User]()
         self.keys = MemoryDocuments[ApiKey]()
+        self.links = MemoryDocuments[SharedLink]()
         self.sessions = MemorySessions()
         self.audit = MemoryAudit()
         self.deliveries = MemoryDeliveries()

@@ -18,10 +18,12 @@ from bridge.access.oidc import OidcVerifier
 from bridge.access.passwords import Passwords
 from bridge.access.revocations import Revocations
 from bridge.access.sessions import LoginSessions
+from bridge.access.shared_links import SharedLinks
 from bridge.access.tokens import ALGORITHM, COOKIE, JAR, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
 from bridge.core.access.accounts import ApiKey, User
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission, Role
+from bridge.core.access.shared_links import SharedLink
 from bridge.core.errors import (
     AccountError,
     Forbidden,
@@ -91,9 +93,11 @@ class AuthService:
         self._sessions = LoginSessions(store.sessions, self._revocations, settings.refresh_days * _DAY_SECONDS, clock)
         self._oidc = OidcVerifier(settings)
         self.lockout = Lockout()
+        self._link_lockout = Lockout()  # of its own: links that have expired on screens must not delay logins
         self._device_secrets = DeviceSecrets(devices, self.lockout, clock, any_device=any_device)
         self.users = Users(store.users, self._sessions, Passwords(), clock)
         self.keys = ApiKeys(store.keys, self._revocations, clock)
+        self.links = SharedLinks(store.links, self._revocations, clock)
         self.first_admin = FirstAdminSetup(settings, self.users, store, clock)
         self.audit = AuditTrail(store.audit, enabled=settings.required, clock=clock)
         self._revocations.on_revoked = self._on_revoked
@@ -363,8 +367,32 @@ class AuthService:
         if identity is not None:
             self.audit.record("logout", actor=identity, address=address)
 
-    def _attempt(self, user: str, address: str) -> LoginAttempt:
-        attempt = self.lockout.begin(user, address, self._clock())
+    async def open_link(self, token: str, address: str) -> tuple[SharedLink, str, float]:
+        """Exchange the token of a shared link for an access token; returns the link, the token and its seconds.
+
+        Guesses are slowed down as those of passwords are. Raises `Unauthorized`, `Forbidden`, `TooManyAttempts` and
+        `StoreUnavailable`.
+        """
+        if not self.required:
+            raise Forbidden("access is open: there are no shared links")
+        tokens = self._loaded()
+        attempt = self._attempt("", address, self._link_lockout)
+        try:
+            link = await self.links.open(token)
+        except StoreUnavailable:
+            attempt.cancel()
+            raise
+        except Unauthorized as error:
+            if error.code == "expired":  # a link that was right is no guess
+                attempt.cancel()
+            self._count(error.code)
+            self.audit.record("refused", actor=NOBODY, address=address, target="POST /auth/link", why=error.code)
+            raise
+        attempt.cancel()
+        return link, *tokens.make_for_link(link, self._clock())
+
+    def _attempt(self, user: str, address: str, lockout: Lockout | None = None) -> LoginAttempt:
+        attempt = (lockout or self.lockout).begin(user, address, self._clock())
         if isinstance(attempt, float):
             self._count("attempts")
             self.audit.record("login delayed", actor=NOBODY, address=address)

@@ -16,8 +16,9 @@ import jwt
 
 from bridge.core.access.accounts import User, scope_from_document, scope_to_document
 from bridge.core.access.channels import channels_of, channels_to_document
-from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Role
+from bridge.core.access.permissions import ROLE_PERMISSIONS, Identity, IdentityKind, Permission, Role
 from bridge.core.access.secrets import sha256_hex
+from bridge.core.access.shared_links import SharedLink
 from bridge.core.errors import Unauthorized
 
 LIMIT = 8192
@@ -27,6 +28,7 @@ OWN_LIMIT = 4096
 """The same for the bridge's own tokens, which must fit into a cookie."""
 
 _VERIFIED_LIMIT = 10_000
+_LINK_PERMISSIONS = frozenset({Permission.READ})
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "sensor-bridge"
@@ -142,6 +144,24 @@ class Tokens:
             claims["channels"] = channels_to_document(user.channels)
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers={"kid": self.key_id})
 
+    def make_for_link(self, link: SharedLink, now: float) -> tuple[str, float]:
+        """A token that reads what the link shows, and how many seconds it is valid: never longer than the link."""
+        expires = min(now + self.seconds, link.expires_ms / 1000)
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": link.id,
+            "iat": int(now),
+            "nbf": int(now),
+            "exp": int(expires),
+            "jti": secrets.token_hex(8),
+            "link": link.id,
+            "scope": scope_to_document(link.scope),
+            "use": ACCESS,
+        }
+        token = jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers={"kid": self.key_id})
+        return token, max(int(expires) - now, 0.0)
+
     def csrf_token(self, session_id: str) -> str:
         """The CSRF token of a session: as long as the session, and bound to it."""
         return hmac.digest(self._secret, f"csrf\0{session_id}".encode(), "sha256").hex()
@@ -153,15 +173,12 @@ class Tokens:
         claims = verified(token, self._secret, ALGORITHM, issuer=ISSUER, audience=AUDIENCE)
         expires = check_times(claims, now)
         try:
-            role, scope, session_id = Role(claims["role"]), scope_from_document(claims["scope"]), claims["sid"]
-            use, channels = claims["use"], channels_of(claims.get("channels"))
+            identity, use = _identity_of(claims, expires), claims["use"]
         except (KeyError, TypeError, ValueError):
             raise invalid() from None
-        if not isinstance(session_id, str) or not isinstance(claims["sub"], str) or use not in (ACCESS, COOKIE, JAR):
+        if use not in (ACCESS, COOKIE, JAR):
             raise invalid()
         _check_use(use, in_cookie=in_cookie)
-        permissions, grant = ROLE_PERMISSIONS[role], f"session:{session_id}"
-        identity = Identity(IdentityKind.PERSON, claims["sub"], permissions, scope, expires, grant, channels)
         self._verified[sha256_hex(token.encode())] = identity, use
         while len(self._verified) > _VERIFIED_LIMIT:
             self._verified.popitem(last=False)
@@ -182,6 +199,18 @@ class Tokens:
         if identity.expires is not None and now >= identity.expires:
             raise expired()
         return identity
+
+
+def _identity_of(claims: Mapping[str, Any], expires: float) -> Identity:
+    """Raises `KeyError`, `TypeError` and `ValueError` for claims that are not those of a session or of a shared link."""
+    scope, name, of_link = scope_from_document(claims["scope"]), claims["sub"], "link" in claims
+    grant = claims["link" if of_link else "sid"]
+    if not isinstance(name, str) or not isinstance(grant, str):
+        raise TypeError("names are texts")
+    if of_link:
+        return Identity(IdentityKind.LINK, name, _LINK_PERMISSIONS, scope, expires, f"link:{grant}")
+    permissions, channels = ROLE_PERMISSIONS[Role(claims["role"])], channels_of(claims.get("channels"))
+    return Identity(IdentityKind.PERSON, name, permissions, scope, expires, f"session:{grant}", channels)
 
 
 def _digest(token: str) -> str:

@@ -43,6 +43,7 @@ from bridge.api.openapi.document import OpenApi
 from bridge.api.readings.latest_measurements import LatestMeasurementsApi
 from bridge.api.readings.stored import ReadingsApi
 from bridge.api.rejected import RejectedApi, Retry
+from bridge.api.shared_links import SharedLinksApi
 from bridge.api.status import StatusApi
 from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.health import Health
@@ -118,6 +119,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AuthApi(access, http, cookies, login_seconds),
         LoginPages(access, http, cookies, login_seconds),
         AccountsApi(access, services.registry, store.audit, http),
+        SharedLinksApi(access, http, login_seconds),
         ReadingsApi(store, authorizer, services.published_until),
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
         LatestMeasurementsApi(store, authorizer, services.measurements),

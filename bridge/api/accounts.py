@@ -28,15 +28,15 @@ _USERS, _KEYS = "/api/v1/users", "/api/v1/keys"
 _Channels = Annotated[
     list[Annotated[str, Field(json_schema_extra={"enum": [*CHANNELS]})]] | None, Field(max_length=len(CHANNELS))
 ]
-_Names = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)]
+ScopeNames = Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)]
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class _ScopeFields(BaseModel):
     model_config = _STRICT
 
-    devices: _Names | None = None
-    sites: _Names | None = None
+    devices: ScopeNames | None = None
+    sites: ScopeNames | None = None
     scope: Annotated[None, Field(description="null is every device; not together with devices or sites")] = None
 
     @property

@@ -38,6 +38,7 @@ class AssessmentsApi:
         "The air at each device, judged by named standards",
         tag="readings",
         permission=Permission.READ,
+        by_link=True,
         query=AssessmentsParameters,
         answers={200: AssessmentsResponse},
         problems=(422,),

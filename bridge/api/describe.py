@@ -50,7 +50,10 @@ class Auth(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The description of a route. `answers` are its successes by status, `problems` the statuses of its errors."""
+    """The description of a route. `answers` are its successes by status, `problems` the statuses of its errors.
+
+    `by_link`: those who opened a shared link may call it.
+    """
 
     summary: str
     path: type[BaseModel] | None = None
@@ -61,6 +64,7 @@ class Operation:
     problems: Sequence[int] = ()
     tag: str = "api"
     permission: Permission | Auth = Auth.UNSTATED
+    by_link: bool = False
 
     @property
     def guarded(self) -> bool:
@@ -79,6 +83,7 @@ def describes(
     problems: Sequence[int] = (),
     tag: str = "api",
     permission: Permission | Auth = Auth.UNSTATED,
+    by_link: bool = False,
 ) -> Callable[[F], F]:
     """Describe the route of a handler, with the permission that it requires.
 
@@ -90,7 +95,7 @@ def describes(
     if permission not in (Auth.NONE, Auth.OPTIONAL):
         implied += [401, 403, 503]  # 503: the store of users is unavailable
     statuses = tuple(sorted({*problems, *implied}))
-    operation = Operation(summary, path, query, headers, bodies, answers, statuses, tag, permission)
+    operation = Operation(summary, path, query, headers, bodies, answers, statuses, tag, permission, by_link)
 
     def attach(handler: F) -> F:
         handler.__described__ = operation  # type: ignore[attr-defined]

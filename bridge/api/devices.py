@@ -108,7 +108,9 @@ class DevicesApi:
         ]
         return [*routes, web.get("/api/v1/ignored-keys", self._ignored_keys)]
 
-    @_describes("List devices by id", query=DevicesParameters, answers={200: DevicesPage}, permission=Permission.READ)
+    @_describes(
+        "List devices by id", query=DevicesParameters, answers={200: DevicesPage}, permission=Permission.READ, by_link=True
+    )
     async def _list(self, request: web.Request) -> web.Response:
         query = DevicesParameters.model_validate(dict(request.query))
         found: list[Device] = []
@@ -127,7 +129,7 @@ class DevicesApi:
             device_ids = at_site if device_ids is None else frozenset(device_ids).intersection(at_site)
         return self._registry.all(query.after) if device_ids is None else self._registry.some(device_ids, query.after)
 
-    @_describes("Get a device", answers={200: DeviceDetail}, problems=(404,), permission=Permission.READ)
+    @_describes("Get a device", answers={200: DeviceDetail}, problems=(404,), permission=Permission.READ, by_link=True)
     async def _get(self, request: web.Request) -> web.Response:
         return json_response(_entity(request, self._profiles.detail(self._registry.get(self._device_id(request)))))
 

@@ -19,6 +19,7 @@ from bridge.core.access.accounts import (
     user_from_document,
 )
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
+from bridge.core.access.shared_links import shared_link_from_document
 from bridge.core.alarms.delivery import (
     CREATED_AT,
     GROUP_LIMIT,
@@ -63,6 +64,7 @@ class CollectionSchema:
 
 USERS = CollectionSchema("users", ("createdAt",))
 API_KEYS = CollectionSchema("keys", ("createdAt", "validUntil"))
+SHARED_LINKS = CollectionSchema("links", ("createdAt", EXPIRES_AT))
 SESSIONS = CollectionSchema("sessions", ("createdAt", EXPIRES_AT), {"user": "user", "turn": "turn", "expires_at": EXPIRES_AT})
 REVOCATIONS = CollectionSchema("revocations", ("at", EXPIRES_AT), {"at": "at", "expires_at": EXPIRES_AT})
 AUDIT = CollectionSchema(
@@ -163,6 +165,7 @@ class DocumentStores:
         self.commands = DocumentCommandStore(collection(COMMANDS))
         self.users = DocumentRecordStore(collection(USERS), user_from_document)
         self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
+        self.links = DocumentRecordStore(collection(SHARED_LINKS), shared_link_from_document)
         self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
         self.audit = DocumentAuditStore(collection(AUDIT))
         self.deliveries = DocumentDeliveryStore(collection(DELIVERIES))

@@ -46,6 +46,7 @@ class PredictionsApi:
         "The last forecasts of each device",
         tag="analysis",
         permission=Permission.READ,
+        by_link=True,
         query=PredictionsParameters,
         answers={200: PredictionsResponse},
         problems=(422, 503),

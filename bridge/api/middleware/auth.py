@@ -13,7 +13,7 @@ from aiohttp.typedefs import Middleware
 
 from bridge.api.describe import Auth, operation_of
 from bridge.api.middleware.problems import Handler
-from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Permission
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission
 from bridge.core.errors import BridgeError, DeviceNotInScope, Forbidden, Unauthorized
 from bridge.http.bodies import FORM, read_form
 from bridge.http.browsers import is_navigation, redirect
@@ -72,6 +72,11 @@ def required_access(request: web.Request) -> Permission | Auth:
     return Auth.NONE if resource is not None and resource.canonical in SOCKETS else Permission.READ
 
 
+def _is_by_link(request: web.Request) -> bool:
+    operation = operation_of(request.match_info.handler)
+    return operation is not None and operation.by_link
+
+
 def redirects(request: web.Request) -> bool:
     """Whether the route of a request answers browsers with redirects."""
     operation = operation_of(request.match_info.handler)
@@ -116,9 +121,10 @@ class _Guard:
                 return NOBODY
             case Auth.OPTIONAL:
                 try:
-                    return await self._identify(request)
+                    identity = await self._identify(request)
                 except BridgeError:
                     return NOBODY
+                return NOBODY if identity.kind is IdentityKind.LINK else identity
             case Auth.REQUIRED:
                 return await self._identify(request)
             case Auth.UNSTATED:
@@ -126,6 +132,8 @@ class _Guard:
         identity = request[_IDENTITY] = await self._identify(request)
         if requirement not in identity.permissions:
             raise Forbidden(f"this needs the right to {requirement}, which you do not have")
+        if identity.kind is IdentityKind.LINK and not _is_by_link(request):
+            raise Forbidden("this is not part of what the link shows")
         return identity
 
     async def _identify(self, request: web.Request) -> Identity:

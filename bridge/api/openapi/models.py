@@ -519,7 +519,7 @@ class ScopeResponse(Response):
 class IdentityResponse(Response):
     """The caller. Without a scope the permissions apply to every device."""
 
-    kind: Literal["anyone", "person", "program", "device", "external"]
+    kind: Literal["anyone", "person", "program", "device", "external", "link"]
     name: str
     rights: list[str]
     scope: ScopeResponse | None
@@ -538,6 +538,41 @@ class UserResponse(Response):
     scope: ScopeResponse | None
     channels: ChannelNames
     createdAt: Time
+
+
+class SharedLinkResponse(Response):
+    """A link that shows one view of the dashboard without a login."""
+
+    id: str
+    title: str
+    view: str = Field(description="the fragment of the dashboard's address")
+    scope: ScopeResponse
+    createdAt: Time
+    expires: Time
+    by: str
+
+
+class SharedLinkCreated(SharedLinkResponse):
+    """A new link. The page opens with `view`, and `link=TOKEN` in the query of the fragment."""
+
+    token: str
+
+
+class SharedLinksPage(Response):
+    """Shared links, the newest first."""
+
+    links: list[SharedLinkResponse]
+
+
+class LinkTokenResponse(Response):
+    """An access token for `Authorization: Bearer …` that reads what a shared link shows, and when the link expires."""
+
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+    title: str
+    view: str
+    until: Time
 
 
 class UsersPage(Response):

@@ -37,6 +37,7 @@ class LatestMeasurementsApi:
         problems=(503,),
         tag="websockets",
         permission=Permission.READ,
+        by_link=True,
     )
     async def _latest(self, request: web.Request) -> web.Response:
         since = LatestParameters.model_validate(dict(request.query)).since

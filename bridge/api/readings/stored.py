@@ -24,7 +24,7 @@ from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buck
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store
 
-_describes = partial(describes, tag="readings", permission=Permission.READ)
+_describes = partial(describes, tag="readings", permission=Permission.READ, by_link=True)
 POINTS_LIMIT = 2000
 """The most buckets of one device in one response."""
 _POINTS = 500

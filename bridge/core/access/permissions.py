@@ -29,13 +29,14 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 
 
 class IdentityKind(enum.StrEnum):
-    """How an identity was authenticated: not at all, by login, by API key, by device key, by an identity provider."""
+    """How an identity was authenticated: not at all, by login, API key, device key, identity provider, or a shared link."""
 
     ANYONE = "anyone"
     PERSON = "person"
     PROGRAM = "program"
     DEVICE = "device"
     EXTERNAL = "external"
+    LINK = "link"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bridge.core.access.permissions import Identity, Permission, ResourceScope
+from bridge.core.access.permissions import Identity, IdentityKind, Permission, ResourceScope
 from bridge.core.devices.location import Location
 
 
@@ -25,10 +25,14 @@ def site_of(device_id: str, sites: DeviceLocations) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFilter:
-    """A resource scope that is resolved at each use. Two filters of equal scope are equal."""
+    """A resource scope that is resolved at each use. Two filters of equal scope are equal.
+
+    `measured_only` leaves out what names people or other devices: alarms, commands, advice, messages of the system.
+    """
 
     scope: ResourceScope
     sites: DeviceLocations = field(compare=False, repr=False)
+    measured_only: bool = False
 
     def allows(self, device_id: str) -> bool:
         return self.scope.contains(device_id, site_of(device_id, self.sites) if self.scope.sites else "")
@@ -46,4 +50,6 @@ def device_filter_for(identity: Identity, sites: DeviceLocations) -> DeviceFilte
     """None if the identity may read every device; a filter without devices if it may read none."""
     if Permission.READ not in identity.permissions:
         return DeviceFilter(ResourceScope(), sites)
+    if identity.kind is IdentityKind.LINK:
+        return DeviceFilter(identity.scope or ResourceScope(), sites, measured_only=True)
     return None if identity.scope is None else DeviceFilter(identity.scope, sites)

@@ -4,10 +4,16 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from bridge.core.events import AirAssessed, AuthExpiring, DeviceState, Gap, PredictionMade
+from bridge.core.message import DeviceStatus
+from bridge.core.readings.reading import Reading
 from bridge.realtime.auth.visibility import DeviceFilter, site_of
 from bridge.realtime.hub.encoding import Encoder, Publication
 
 Member = TypeVar("Member", bound=Hashable)
+
+MEASURED = (Reading, DeviceStatus, DeviceState, AirAssessed, PredictionMade, Gap, AuthExpiring)
+"""The events of a filter that is `measured_only`."""
 
 COALESCED_LIMIT = 10_000
 """Devices of which a group keeps a record until its interval ends; with that many, the records are sent early."""
@@ -29,12 +35,11 @@ class Subscription:
         """Return whether the client receives a publication. One without device, or topics, passes that part of the filter."""
         if not (self.devices is None or publication.device_id is None or publication.device_id in self.devices):
             return False
-        if (
-            self.device_filter is not None
-            and (device := publication.subject_device) is not None
-            and not self.device_filter.allows(device)
-        ):
-            return False
+        if self.device_filter is not None:
+            if self.device_filter.measured_only and not isinstance(publication.event, MEASURED):
+                return False
+            if (device := publication.subject_device) is not None and not self.device_filter.allows(device):
+                return False
         return self.topics is None or (topics := publication.topics) is None or not self.topics.isdisjoint(topics)
 
     def device_ids(self) -> frozenset[str] | None:
@@ -67,6 +72,9 @@ class SubscriberGroup(Generic[Member]):
         self.members: dict[Member, None] = {}
         self.needs_match = subscription.topics is not None or subscription.device_filter is not None
         """Whether a publication of a subscribed device still has to be checked with `matches`."""
+        only_measured = subscription.device_filter is not None and subscription.device_filter.measured_only
+        self.checks_event = subscription.topics is not None or only_measured
+        """Whether a publication of a device in the filter still has to be checked with `matches`."""
         self.due = 0.0
         """When the next coalesced records are sent, by the hub's monotonic clock."""
         self._latest: dict[str, Publication] = {}
@@ -217,7 +225,7 @@ class SubscriptionIndex(Generic[Member]):
                     parts.setdefault(group, []).append(publication)
             for publication in batch if self._by_filter else ():
                 for group in self._by_filter.groups_for(publication.subject_device):
-                    if group.subscription.topics is None or group.subscription.matches(publication):
+                    if not group.checks_event or group.subscription.matches(publication):
                         parts.setdefault(group, []).append(publication)
             chosen += parts.items()
         return chosen

@@ -260,6 +260,8 @@ class SocketIoServer:
     def _standing(self, device_filter: DeviceFilter | None) -> list[Mapping[str, Any]]:
         """Return the standing alarms that a client may see, those of the bridge among them."""
         records = [] if self._alarms is None else self._alarms.standing_bodies()
+        if device_filter is not None and device_filter.measured_only:
+            return []
         if device_filter is not None:
             records = [one for one in records if one["deviceId"] is None or device_filter.allows(one["deviceId"])]
         return records[:STANDING_LIMIT]
