@@ -33,6 +33,8 @@ export type NoticeContent =
   | { readonly kind: "refused"; readonly reason: Refusal };
 export type Notice = NoticeContent & { readonly at: number };
 
+const CALM_MS = 5000;
+
 /** The state of the page: a mutable model, and the signals through which components read it. */
 export class Store {
   readonly clock = new BridgeClock();
@@ -58,6 +60,8 @@ export class Store {
   readonly now = signal(Date.now());
   /** The start of the bridge's current minute, for what changes slowly. */
   readonly minute = computed(() => Math.floor(this.now.value / MINUTE) * MINUTE);
+  /** Changes every five seconds, for what is computed from many devices. */
+  readonly calm = computed(() => Math.floor(this.now.value / CALM_MS));
   /** Every device with its rank; changes when a device is added, removed or ranked differently. */
   readonly ranked = signal<readonly RankedDevice[]>([]);
   readonly counts = signal<DeviceCounts>(countDevices([]));

@@ -34,7 +34,7 @@ export function judgementsOf(device: Device, { isCurrent, assessments }: DeviceA
   return judged;
 }
 
-/** Whether a value of this severity comes first and in colour. */
+/** Whether a value of this severity comes first, and shows how it was judged. */
 export function isWorrying(severity: Severity): boolean {
-  return severityRank(severity) >= severityRank("warning");
+  return severityRank(severity) >= severityRank("notice");
 }

@@ -11,6 +11,10 @@ const IMPORTANCE = ["co2", "temperature", "humidity", "pm25", "eco2", "tvoc", "c
 /** Shown elsewhere: a flame is an alarm, the battery stands beside the status. The signal is no property of the air. */
 const EXCLUDED = new Set(["flameDetected", "flameIntensity", "battery", "batteryVoltage", "rssi"]);
 
+export function isShownOnCards(field: string): boolean {
+  return !EXCLUDED.has(field);
+}
+
 export interface PrimaryValue {
   readonly measurement: Measurement;
   readonly entry: Entry;
@@ -23,7 +27,7 @@ export function primaryValues(device: Device, table: readonly Measurement[], jud
     const entry = device.entries.get(measurement.name);
     return entry ? [{ measurement, entry, judgement: judged.get(measurement.name) }] : [];
   });
-  const shown = known.filter(({ measurement }) => !EXCLUDED.has(measurement.name));
+  const shown = known.filter(({ measurement }) => isShownOnCards(measurement.name));
   const candidates = shown.length > 0 ? shown : known;
   return candidates.sort((a, b) => worry(b) - worry(a) || byImportance(a, b)).slice(0, limit);
 }

@@ -45,7 +45,7 @@ export interface DeviceCounts {
 export const HOLD_MS = 15_000;
 const ORDER_COUNT = 8; // assessment orders 0 to 7
 
-const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+export const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 /** Ranks devices. A score rises at once and falls only after `HOLD_MS`, so that cards do not jump. */
 export class Ranking {
