@@ -70,7 +70,7 @@ class Bridge:
         self._components: Components | None = None
         self.listening = asyncio.Event()
         self.port = settings.http.port
-        self.health = Health((connection.SOURCE, STORE))
+        self.health = Health((connection.SOURCE, STORE), clock=_now_ms)
         self.ledger = Ledger()
         self.application = new_application(settings.http, required=settings.access.required)
         """Has every route once `listening` is set."""
@@ -286,6 +286,10 @@ class Bridge:
                 if self.health.up(STORE, "ping"):
                     log.info("store: available again")
             await asyncio.sleep(_STORE_CHECK_SECONDS)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def lead(components: Components, health: Health) -> None:

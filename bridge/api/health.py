@@ -10,7 +10,8 @@ from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import LivenessResponse, ReadinessResponse
 from bridge.core.access.permissions import Permission
-from bridge.core.health import Health
+from bridge.core.health import Health, PartHealth
+from bridge.core.timestamp import iso
 
 
 class ReadinessParameters(BaseModel):
@@ -55,12 +56,18 @@ class HealthApi:
         ignored = set(request.query.getall("ignore", ()))
         if unknown := ignored - self._health.parts.keys():
             return problem(422, f"ignore: {min(unknown)[:32]!r} is not a part: must be {', '.join(self._health.parts)}")
-        parts = {
-            name: {"status": "ok" if part.up else "failing", **({"reason": part.reason} if part.reason else {})}
-            for name, part in self._health.parts.items()
-        }
+        parts = {name: _public(part) for name, part in self._health.parts.items()}
         failing = [name for name, part in self._health.parts.items() if not part.up and name not in ignored]
         body: dict[str, object] = {"status": "failing" if failing else "ok"}
         if Permission.READ in identity_of(request).permissions:
             body |= {"failing": failing, "parts": parts}
         return json_response(body, status=503 if failing else 200)
+
+
+def _public(part: PartHealth) -> dict[str, str]:
+    public = {"status": "ok" if part.up else "failing"}
+    if part.reason:
+        public["reason"] = part.reason
+    if part.since_ms is not None:
+        public["since"] = iso(part.since_ms)
+    return public

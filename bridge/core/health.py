@@ -10,6 +10,8 @@ class PartHealth:
 
     up: bool
     reason: str = ""
+    since_ms: int | None = None
+    """When it went down, in milliseconds since the epoch; None while it is up."""
 
 
 class Health:
@@ -18,9 +20,14 @@ class Health:
     So a store that answers pings, but failed to write, is down until a write succeeds.
     """
 
-    def __init__(self, parts: tuple[str, ...]) -> None:
-        """`parts` are the required components: each is down (`starting`) until it first reports `up`."""
+    def __init__(self, parts: tuple[str, ...], clock: Callable[[], int] | None = None) -> None:
+        """`parts` are the required components: each is down (`starting`) until it first reports `up`.
+
+        `clock` gives milliseconds since the epoch; without one, nothing says since when a part is down.
+        """
+        self._clock: Callable[[], int | None] = clock or (lambda: None)
         self._failures: dict[str, dict[str, str]] = {part: {"": "starting"} for part in parts}
+        self._down_since: dict[str, int | None] = dict.fromkeys(parts, self._clock())
         self._notes: dict[str, str] = {}
         self.on_change: Callable[[str, bool], None] = lambda _part, _up: None
         """Called when a component goes down or up."""
@@ -33,6 +40,7 @@ class Health:
             failures.pop(ended, None)
         is_up_again = was_down and not failures
         if is_up_again:
+            self._down_since.pop(part, None)
             self.on_change(part, True)
         return is_up_again
 
@@ -43,12 +51,14 @@ class Health:
         failures.pop(check, None)
         failures[check] = reason
         if was_up:
+            self._down_since[part] = self._clock()
             self.on_change(part, False)
         return was_up
 
     def stop(self) -> None:
         """The bridge stops: it is not ready from now on, so that a balancer sends no further client here."""
         self._failures["bridge"] = {"": "stopping"}
+        self._down_since["bridge"] = self._clock()
 
     def annotate(self, part: str, text: str) -> None:
         """Say something about `part` that does not make the bridge unready; it is shown while no check fails."""
@@ -62,6 +72,8 @@ class Health:
     @property
     def parts(self) -> dict[str, PartHealth]:
         return {
-            part: PartHealth(up=not failures, reason=next(reversed(failures.values()), self._notes.get(part, "")))
+            part: PartHealth(
+                not failures, next(reversed(failures.values()), self._notes.get(part, "")), self._down_since.get(part)
+            )
             for part, failures in self._failures.items()
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,7 @@ async def test_bridge_started_before_broker_and_store_reports_them_and_waits(sta
 
     broker, database = Mosquitto(tmp_path / "mosquitto"), Mongod(tmp_path / "mongo")
     store_url = database.url.replace("/?", "/sensors?")
+    started = datetime.now(UTC) - timedelta(milliseconds=1)  # times of the bridge are whole milliseconds
     async with (
         start_bridge(broker.url, store_url, ready=False, timeout_seconds=1) as bridge,
         aiohttp.ClientSession() as session,
@@ -273,6 +275,9 @@ async def test_bridge_started_before_broker_and_store_reports_them_and_waits(sta
             assert await failing() == ["mqtt"]
             status, body = await client.get("/health/ready?ignore=mqtt")
             assert (status, body["failing"], body["parts"]["mqtt"]["status"]) == (200, [], "failing")
+            since = datetime.fromisoformat(body["parts"]["mqtt"]["since"])
+            assert started <= since <= datetime.now(UTC)
+            assert "since" not in body["parts"]["store"]
             status, body = await client.get("/health/ready?ignore=broker")
             assert (status, body["detail"].partition(": must be ")[0]) == (422, "ignore: 'broker' is not a part")
             broker.start()

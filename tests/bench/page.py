@@ -25,7 +25,7 @@ from tests.browser import chromium
 from tests.running import start_bridge
 from tests.servers import mosquitto, until
 
-VIEWS = {"overview": "#/", "feed": "#/feed", "device": "#/device/kitchen"}
+VIEWS = {"overview": "#/", "table": "#/?view=table", "feed": "#/feed", "device": "#/device/kitchen"}
 
 _SETTLE_SECONDS = 8.0  # for the first load, the histories of the visible devices, and the JIT compiler
 _WATCH = """() => {
@@ -76,7 +76,7 @@ async def measure(page: Page, view: str, url: str, seconds: float) -> Cost:
     await session.send("Performance.enable", {"timeDomain": "threadTicks"})  # CPU time of the thread, not wall time
     await page.goto("about:blank")
     await page.goto(url)
-    await page.locator(".card, .row, .chart").first.wait_for()
+    await page.locator(".card, .device-table tbody tr, .row, .chart").first.wait_for()
     await asyncio.sleep(_SETTLE_SECONDS)
     start, started = await metrics(session), time.monotonic()
     await page.evaluate(_WATCH)

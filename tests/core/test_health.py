@@ -63,3 +63,16 @@ def test_note_is_shown_while_its_part_is_up_and_never_makes_the_bridge_unready()
     assert health.parts["store"] == PartHealth(up=False, reason="disk is full")
     assert health.up("store", "write")
     assert health.parts["store"] == PartHealth(up=True, reason="is slow")
+
+
+def test_part_that_is_down_says_since_when_and_not_since_its_latest_reason() -> None:
+    times = iter((1_000, 2_000, 3_000))
+    health = Health(("store",), clock=lambda: next(times))
+    assert health.parts["store"].since_ms == 1_000
+    health.up("store")
+    assert health.parts["store"].since_ms is None
+    health.down("store", "disk is full", "write")
+    health.down("store", "file removed", "ping")
+    assert health.parts["store"].since_ms == 2_000
+    health.stop()
+    assert health.parts["bridge"].since_ms == 3_000

@@ -219,6 +219,7 @@ class ComponentStatus(Response):
 
     status: Literal["ok", "failing"]
     reason: str = Absent
+    since: Time = Absent
 
 
 class LivenessResponse(Response):

@@ -1,4 +1,5 @@
 import type { Device } from "../model/devices/device";
+import type { Judgements } from "../model/devices/judgement";
 import { primaryValues } from "../model/devices/primary-values";
 import type { Trends } from "../model/history/trend";
 import { SLOTS, SLOT_MS } from "../model/history/trend";
@@ -60,11 +61,11 @@ export function nextBatch(devices: readonly Device[], size: number): readonly De
 }
 
 /** Loads the last hour of the fields shown on the devices' cards. */
-export function trendLoader(api: ApiClient, trends: Trends, now: Clock, table: Table): Load {
+export function trendLoader(api: ApiClient, trends: Trends, now: Clock, table: Table, judgements: (device: Device) => Judgements): Load {
   return async (devices) => {
     const to = now();
     const ids = devices.map(({ id }) => id);
-    const shown = new Set(devices.flatMap((device) => primaryValues(device, loaded(table)).map(({ measurement }) => measurement.name)));
+    const shown = new Set(devices.flatMap((device) => primaryValues(device, loaded(table), judgements(device)).map(({ measurement }) => measurement.name)));
     const fields = loaded(table).flatMap(({ name }) => (shown.has(name) ? [name] : []));
     const from = to - (SLOTS - 1) * SLOT_MS;
     const buckets = fields.length === 0 ? [] : await api.history({ devices: ids, from, to, step: SLOT_MS, fields });

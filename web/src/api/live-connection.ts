@@ -42,7 +42,8 @@ export interface LiveListener {
   onAdvice(advice: Advice): void;
   onDeviceStatus(deviceId: string, status: string, at: number | null): void;
   onDeviceState(deviceId: string, state: unknown): void;
-  onSystemEvent(level: EventLevel, message: string): void;
+  /** `module` is the part of the bridge that it is about; empty when unknown. */
+  onSystemEvent(level: EventLevel, message: string, module: string): void;
   onGap(from: number, to: number, missed: number | null): void;
   onAuthExpiring(seconds: number): void;
   /** The credentials were refused. Resolves to true if they are valid again. */
@@ -157,7 +158,7 @@ export class LiveConnection {
     });
     socket.on("systemEvent", (body: unknown) => {
       const message = text(field(body, "message"));
-      if (message) this.#listener.onSystemEvent(eventLevel(field(body, "level")), message);
+      if (message) this.#listener.onSystemEvent(eventLevel(field(body, "level")), message, text(field(field(body, "data"), "module")));
     });
     socket.on("authExpiring", (body: unknown) => this.#listener.onAuthExpiring(number(field(body, "seconds")) ?? 0));
     socket.on("gap", (body: unknown) => {

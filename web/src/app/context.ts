@@ -17,14 +17,19 @@ export function useStore(): Store {
   return useApp().store;
 }
 
-/** Renders the component again when the device changes. Needed because a `Device` is one mutable object. */
-export function useDevice(device: Device): void {
-  useStore().deviceVersion(device.id).value;
+/**
+ * Renders the component again when the device changes, and every ten seconds; off screen only every ten seconds. Needed because a
+ * `Device` is one mutable object.
+ */
+export function useDevice(device: Device, isVisible = true): void {
+  const store = useStore();
+  store.calmVersion(device.id).value;
+  if (isVisible) store.deviceVersion(device.id).value;
 }
 
-/** Loads the device's last hour while the component is mounted, and again after a gap. */
-export function useTrend(device: Device): void {
+/** Loads the device's last hour while the component is on screen, and again after a gap. */
+export function useTrend(device: Device, isVisible: boolean): void {
   const { store, history } = useApp();
   const [version, table] = [store.historyVersion.value, store.table.value];
-  useEffect(() => history.requestTrend(device), [device, version, table]);
+  useEffect(() => (isVisible ? history.requestTrend(device) : undefined), [device, version, table, isVisible]);
 }

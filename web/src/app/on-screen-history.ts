@@ -16,7 +16,7 @@ export class OnScreenHistory {
     this.#store = store;
     const now = (): number => store.bridgeNow();
     const table = (): readonly Measurement[] => store.table.peek();
-    const load = trendLoader(api, store.trends, now, table);
+    const load = trendLoader(api, store.trends, now, table, (device) => store.judgements(device));
     this.#trendLoader = new HistoryLoader(async (devices) => {
       await load(devices);
       painter.historyLoaded(devices.map(({ id }) => id));

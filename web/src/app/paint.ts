@@ -1,6 +1,8 @@
+import type { Signal } from "@preact/signals";
 import { batch } from "@preact/signals";
 
 import type { Priority } from "../model/alarms/alarm";
+import { dataFlow } from "../model/bridge/data-flow";
 import { HeadlineWriter } from "../model/devices/headline";
 import type { RankedDevice } from "../model/devices/ranking";
 import { Ranking, countDevices } from "../model/devices/ranking";
@@ -17,6 +19,8 @@ const BUSY_FEED_INTERVAL_MS = 1000;
 /** New items between two paints of the feed. */
 const BUSY_FEED_ITEMS = 20;
 const RANKED_PER_PAINT = 50;
+/** The time in which every device is rendered again, those off screen included. */
+const REFRESH_MS = 10_000;
 
 /** Publishes changes of the model to the store's signals: at most ten times a second, in an animation frame. */
 export class Painter {
@@ -29,6 +33,8 @@ export class Painter {
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #isScheduled = false;
   #paintedAt = 0;
+  #refreshedAt = 0;
+  #toRefresh: Iterator<string, undefined> = [][Symbol.iterator]();
   #toRank: Iterator<string, undefined> = [][Symbol.iterator]();
   #newFeedItems = 0;
   #feedPaintedAt = 0;
@@ -79,12 +85,19 @@ export class Painter {
     const isNewSecond = Math.floor(now / 1000) !== Math.floor(store.now.peek() / 1000);
     const alarmsHaveChanged = this.#paintAlarms();
     const changed = new Set([...store.fleet.takeChangedIds(), ...store.assessments.takeChangedIds(), ...store.alarmBook.takeChangedDevices()]);
-    if (isNewSecond) store.now.value = now;
+    if (isNewSecond) this.#paintSecond(now);
     const hasChanged = this.#rank(new Set([...changed, ...this.#nextToRank()]), now);
     if (hasChanged || alarmsHaveChanged || isNewSecond) this.#writeHeadline(now);
     store.bumpVersions(changed);
+    store.bumpCalmVersions(this.#nextToRefresh());
     if (this.#newFeedItems > 0) this.#paintFeed(now, isNewSecond);
     else if (now - this.#feedPaintedAt > BUSY_FEED_INTERVAL_MS) store.feedIsBusy.value = false;
+  }
+
+  #paintSecond(now: number): void {
+    const { fleet, flow, loaded } = this.#store;
+    this.#store.now.value = now;
+    if (loaded.peek()) replaceIfChanged(flow, dataFlow(fleet.devices.values(), now));
   }
 
   #paintAlarms(): boolean {
@@ -92,6 +105,7 @@ export class Painter {
     this.#tellNews();
     if (!alarmBook.takeChange()) return false;
     this.#pressing = alarmBook.pressing();
+    this.#store.alarmedFields = alarmBook.pressingFields();
     alarms.value = alarmBook.sorted();
     alarmKnowledge.value = alarmBook.knowledge;
     return true;
@@ -114,6 +128,24 @@ export class Painter {
         this.#toRank = this.#store.fleet.devices.keys();
         return;
       }
+      yield value;
+    }
+  }
+
+  /** As many devices as it takes for each to be due once in `REFRESH_MS`, whatever the time between two paints. */
+  *#nextToRefresh(): Iterable<string> {
+    const { size } = this.#store.fleet.devices;
+    const passed = Math.min(performance.now() - this.#refreshedAt, REFRESH_MS);
+    const count = Math.floor((size * passed) / REFRESH_MS);
+    if (count === 0) return;
+    this.#refreshedAt = performance.now();
+    for (let number = 0; number < count; number++) {
+      let { value, done } = this.#toRefresh.next();
+      if (done) {
+        this.#toRefresh = [...this.#store.fleet.devices.keys()][Symbol.iterator]();
+        ({ value, done } = this.#toRefresh.next());
+      }
+      if (done || value === undefined) return;
       yield value;
     }
   }
@@ -158,13 +190,16 @@ export class Painter {
   #writeHeadline(now: number): void {
     const { headline, ranked, alarms, alarmKnowledge } = this.#store;
     const standing = { alarms: alarms.peek(), knowledge: alarmKnowledge.peek() };
-    const written = this.#headlineWriter.of(ranked.peek(), standing, now);
-    if (JSON.stringify(written) !== JSON.stringify(headline.peek())) headline.value = written;
+    replaceIfChanged(headline, this.#headlineWriter.of(ranked.peek(), standing, now));
   }
 }
 
+function replaceIfChanged<Value>(target: Signal<Value>, value: Value): void {
+  if (JSON.stringify(value) !== JSON.stringify(target.peek())) target.value = value;
+}
+
 /** Everything that decides where a device is listed, and what the headline says of it. */
-function rankKey({ device, severity, score, condition, alarm }: RankedDevice): string {
+function rankKey({ device, severity, score, presence, condition, alarm }: RankedDevice): string {
   const { site, room, type } = device.record ?? {};
-  return [device.id, severity, score, alarm, device.presence, device.name, site, room, type, ...Object.values(condition)].join("\t");
+  return [device.id, severity, score, alarm, presence, device.name, site, room, type, ...Object.values(condition)].join("\t");
 }

@@ -1,13 +1,14 @@
 import type { Signal } from "@preact/signals";
 import { computed, signal } from "@preact/signals";
 
-import type { Alarm } from "../model/alarms/alarm";
+import type { Alarm, Priority } from "../model/alarms/alarm";
 import type { AlarmKnowledge } from "../model/alarms/book";
 import { AlarmBook } from "../model/alarms/book";
 import type { AdviceByDevice } from "../model/analysis/advice";
 import { BridgeClock } from "../model/bridge/clock";
 import type { Connection } from "../model/bridge/connection";
-import { NOT_CONNECTED } from "../model/bridge/connection";
+import { NOT_CONNECTED, troublesOf } from "../model/bridge/connection";
+import type { DataFlow } from "../model/bridge/data-flow";
 import type { ComponentStatus } from "../model/bridge/health";
 import type { Command } from "../model/command";
 import type { Refusal } from "../model/command-outcome";
@@ -16,6 +17,8 @@ import type { DeviceAssessment } from "../model/devices/device-assessment";
 import { AssessmentReports } from "../model/devices/device-assessment";
 import { Fleet } from "../model/devices/fleet";
 import type { Headline } from "../model/devices/headline";
+import type { Judgements } from "../model/devices/judgement";
+import { judgementsOf } from "../model/devices/judgement";
 import type { DeviceCounts, RankedDevice } from "../model/devices/ranking";
 import { countDevices } from "../model/devices/ranking";
 import { Feed } from "../model/feed";
@@ -29,6 +32,8 @@ export type NoticeContent =
   | { readonly kind: "sent"; readonly command: Command }
   | { readonly kind: "refused"; readonly reason: Refusal };
 export type Notice = NoticeContent & { readonly at: number };
+
+const CALM_MS = 5000;
 
 /** The state of the page: a mutable model, and the signals through which components read it. */
 export class Store {
@@ -44,10 +49,19 @@ export class Store {
   readonly notice = signal<Notice | null>(null);
   /** The components of the bridge that fail, as far as this user may see them. */
   readonly failing = signal<readonly ComponentStatus[]>([]);
+  /** Whether readings arrive as they should, as far as this user sees the devices. */
+  readonly flow = signal<DataFlow>({ kind: "flowing" });
+  /** What is wrong with the bridge, the most severe first. */
+  readonly troubles = computed(() => {
+    const connection = this.connection.value;
+    return troublesOf(connection, this.failing.value, this.flow.value, connection.open ? 0 : this.now.value);
+  });
   /** The bridge's time, updated every second. */
   readonly now = signal(Date.now());
   /** The start of the bridge's current minute, for what changes slowly. */
   readonly minute = computed(() => Math.floor(this.now.value / MINUTE) * MINUTE);
+  /** Changes every five seconds, for what is computed from many devices. */
+  readonly calm = computed(() => Math.floor(this.now.value / CALM_MS));
   /** Every device with its rank; changes when a device is added, removed or ranked differently. */
   readonly ranked = signal<readonly RankedDevice[]>([]);
   readonly counts = signal<DeviceCounts>(countDevices([]));
@@ -68,7 +82,11 @@ export class Store {
   /** Grows when history must be reloaded: after a lost connection or a gap. */
   readonly historyVersion = signal(0);
 
+  /** The fields with active alarms and their most urgent priority, by device. */
+  alarmedFields: ReadonlyMap<string, ReadonlyMap<string, Priority>> = new Map();
+
   readonly #deviceVersions = new Map<string, Signal<number>>();
+  readonly #calmVersions = new Map<string, Signal<number>>();
 
   bridgeNow(): number {
     return this.clock.at(Date.now());
@@ -82,13 +100,18 @@ export class Store {
     return this.assessments.of(device, this.bridgeNow());
   }
 
+  judgements(device: Device): Judgements {
+    return judgementsOf(device, this.assessment(device), this.alarmedFields.get(device.id));
+  }
+
   /** Grows with every change of the device. A component reads it to be rendered again. */
   deviceVersion(deviceId: string): Signal<number> {
-    const known = this.#deviceVersions.get(deviceId);
-    if (known) return known;
-    const version = signal(0);
-    this.#deviceVersions.set(deviceId, version);
-    return version;
+    return versionIn(this.#deviceVersions, deviceId);
+  }
+
+  /** Grows every ten seconds: for what is off screen, and for what changes with time alone. */
+  calmVersion(deviceId: string): Signal<number> {
+    return versionIn(this.#calmVersions, deviceId);
   }
 
   notify(content: NoticeContent): void {
@@ -101,9 +124,25 @@ export class Store {
 
   /** Adds no version signal for devices that no component has read. */
   bumpVersions(deviceIds: Iterable<string>): void {
-    for (const id of deviceIds) {
-      const version = this.#deviceVersions.get(id);
-      if (version) version.value++;
-    }
+    bumpIn(this.#deviceVersions, deviceIds);
+  }
+
+  bumpCalmVersions(deviceIds: Iterable<string>): void {
+    bumpIn(this.#calmVersions, deviceIds);
+  }
+}
+
+function versionIn(versions: Map<string, Signal<number>>, deviceId: string): Signal<number> {
+  const known = versions.get(deviceId);
+  if (known) return known;
+  const version = signal(0);
+  versions.set(deviceId, version);
+  return version;
+}
+
+function bumpIn(versions: ReadonlyMap<string, Signal<number>>, deviceIds: Iterable<string>): void {
+  for (const id of deviceIds) {
+    const version = versions.get(id);
+    if (version) version.value++;
   }
 }

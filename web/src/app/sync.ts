@@ -27,6 +27,8 @@ const DEVICES_INTERVAL_WHILE_POLLING_MS = 10_000;
 const ALARMS_INTERVAL_MS = 3000;
 const HEALTH_INTERVAL_MS = 10_000;
 const HEALTH_INTERVAL_WHILE_FAILING_MS = 3000;
+/** Modules of system events whose state `/health` has. */
+const CHECKED_COMPONENTS: ReadonlySet<string> = new Set(["broker", "store"]);
 /** A notice describes a moment; shown for longer, it would look like the current state. */
 const NOTICE_LIFETIME_MS = 5 * 60_000;
 
@@ -185,7 +187,10 @@ export class Sync {
         if (!store.fleet.setState(id, parseState(state))) this.#refresher.request();
         this.#painter.schedule();
       },
-      onSystemEvent: (level, message) => store.notify({ kind: "system", level, message }),
+      onSystemEvent: (level, message, module) => {
+        if (CHECKED_COMPONENTS.has(module)) this.#healthAt = 0; // the banner says it, for as long as it lasts
+        else store.notify({ kind: "system", level, message });
+      },
       onGap: (from, to, missed) => this.#onGap(from, to, missed),
       onAuthExpiring: (seconds) => this.#session.onExpiring(seconds),
       onUnauthorized: () => this.#session.reauthenticate(),

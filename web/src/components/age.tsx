@@ -4,12 +4,18 @@ import type { JSX } from "preact";
 import { useStore } from "../app/context";
 import { ageText, formats } from "../i18n";
 
+interface AgeProps {
+  readonly at: number;
+  /** False off screen: it is updated with the component around it. */
+  readonly isLive?: boolean;
+}
+
 /** How long ago, updated every second; only the text node changes. */
-export function Age({ at }: { at: number }): JSX.Element {
+export function Age({ at, isLive = true }: AgeProps): JSX.Element {
   const { now } = useStore();
   return (
     <time dateTime={new Date(at).toISOString()} title={formats.value.full(at)}>
-      <AgeText key={at} at={at} now={now} />
+      {isLive ? <AgeText key={at} at={at} now={now} /> : ageText(now.peek() - at)}
     </time>
   );
 }

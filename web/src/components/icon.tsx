@@ -8,6 +8,7 @@ const SHAPES = {
   check: "m4.5 10.5 3.7 3.7 7.3-8",
   offline: "M3 3l14 14M6.2 12.8a5.4 5.4 0 0 1 6.2-1M3.5 9.8A9.3 9.3 0 0 1 8 7.2m3.9 0a9.3 9.3 0 0 1 4.6 2.6M10 16v.2",
   overview: "M3 3h5.5v5.5H3zM11.5 3H17v5.5h-5.5zM3 11.5h5.5V17H3zM11.5 11.5H17V17h-5.5z",
+  table: "M3 4h14v12H3zM3 8h14M3 12h14M8 8v8",
   feed: "M3 5h14M3 10h14M3 15h9",
   discovery: "M10 3v14M3 10h14",
   health: "M2.5 10.5h3.5l2-5.5 3.5 10.5 2.3-5h3.7",

@@ -20,7 +20,7 @@ export const TABLE: readonly Measurement[] = parseMeasurements(
 
 export function reading(seq: number, values: Record<string, Value>, over: Partial<Reading> = {}): Reading {
   const filled = new Map(Object.entries(values));
-  return { id: `r${seq}`, deviceId: "kitchen", measuredAt: NOON + seq, seq, values: filled, quality: new Map(), retained: false, aqiScale: "", ...over };
+  return { id: `r${seq}`, deviceId: "kitchen", measuredAt: NOON + seq, receivedAt: NOON + seq, seq, values: filled, quality: new Map(), retained: false, aqiScale: "", ...over };
 }
 
 export function record(id: string, over: Partial<DeviceRecord> = {}): DeviceRecord {

@@ -18,6 +18,8 @@ export interface Reading {
   readonly deviceId: string;
   /** Milliseconds since the epoch. */
   readonly measuredAt: number;
+  /** When the bridge received it, by the bridge's clock. */
+  readonly receivedAt: number;
   /** The bridge's cursor; grows with every stored record. */
   readonly seq: number;
   readonly values: ReadonlyMap<string, Value>;
@@ -110,7 +112,8 @@ export function parseReading(record: unknown, table: readonly Measurement[], cur
   if (clock) quality.set("timestamp", clock);
   const retained = field(record, "retained") === true;
   const aqiScale = text(field(record, "aqiScale"));
-  return { id, deviceId, measuredAt, seq: number(field(record, "seq")) ?? cursor, values, quality, retained, aqiScale };
+  const receivedAt = time(field(record, "receivedAt")) ?? measuredAt;
+  return { id, deviceId, measuredAt, receivedAt, seq: number(field(record, "seq")) ?? cursor, values, quality, retained, aqiScale };
 }
 
 export function parseDevices(body: unknown, table: readonly Measurement[]): DeviceRecord[] {

@@ -8,7 +8,9 @@ import { Age } from "../components/age";
 import { extraText, reasonText } from "../components/device/also-sends";
 import { errorText } from "../components/error-text";
 import { Icon } from "../components/icon";
+import { Since } from "../components/layout/connection-status";
 import { formats, t } from "../i18n";
+import { findingAction, findingReason, findingText } from "../i18n/finding-text";
 import type { Finding, HealthSnapshot, LedgerLine, Quarantine, Rates, RejectedMessage } from "../model/bridge/health";
 import { OUTCOMES, difference, findingSeverity, findings, totalOf } from "../model/bridge/health";
 import { label, total } from "../model/bridge/metrics";
@@ -25,7 +27,7 @@ export function HealthPage(): JSX.Element {
   if (snapshot === null) return <p class="waiting">{t("app.loading")}</p>;
   return (
     <div class="health">
-      <Summary found={findings(snapshot, store.bridgeNow())} />
+      <Summary found={findings(snapshot, store.flow.value, store.bridgeNow())} />
       <Ledger ledger={snapshot.status?.ledger ?? []} rates={poller.rates} />
       <div class="pair">
         <Components snapshot={snapshot} />
@@ -51,32 +53,15 @@ function Summary({ found }: { found: readonly Finding[] }): JSX.Element {
           <li key={one.kind} data-severity={findingSeverity(one)}>
             <Icon name={findingSeverity(one) === "notice" ? "notice" : "warning"} />
             <div>
-              <p class="what">{findingText(one)}</p>
-              <p>{t(`finding.${one.kind}.action`)}</p>
+              <p class="what">{findingText(one)} <Since finding={one} /></p>
+              {findingReason(one) && <p>{findingReason(one)}</p>}
+              <p>{findingAction(one)}</p>
             </div>
           </li>
         ))}
       </ul>
     </header>
   );
-}
-
-function findingText(finding: Finding): string {
-  switch (finding.kind) {
-    case "unreachable":
-      return t("finding.unreachable");
-    case "broker":
-    case "store":
-      return t(`finding.${finding.kind}`, { reason: finding.reason });
-    case "component":
-      return t("finding.component", { name: finding.name, reason: finding.reason });
-    case "ledger":
-      return t("finding.ledger", { source: finding.source, difference: finding.difference });
-    case "rejected":
-      return t("finding.rejected", { reason: finding.reason });
-    default:
-      return t(`finding.${finding.kind}`, { count: finding.count });
-  }
 }
 
 /** One row per source: received = stored + duplicate + rejected + ignored + dropped + waiting. */

@@ -2,28 +2,33 @@ import type { JSX } from "preact";
 
 import { useStore } from "../app/context";
 import { useViewState } from "../app/view-state";
-import { Card } from "../components/device/card";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
+import { lazy } from "../components/lazy";
+import { Filters, STATUS_FILTERS, VIEWS, ViewChoice } from "../components/overview/filters";
+import { Room } from "../components/overview/room";
 import { t } from "../i18n";
 import type { Statement } from "../model/devices/headline";
 import type { Severity } from "../model/devices/issues";
-import { severityRank } from "../model/devices/issues";
-import type { DeviceCounts, DeviceFilter, RoomGroup, StatusFilter } from "../model/devices/ranking";
+import type { DeviceCounts, DeviceFilter, RankedDevice } from "../model/devices/ranking";
 import { groupByRoom, matches } from "../model/devices/ranking";
 import { choiceParam, textParam } from "../model/view-param";
 
-const STATUS_FILTERS: readonly StatusFilter[] = ["all", "attention", "offline"];
+const DeviceTable = lazy(async () => (await import("../components/overview/device-table")).DeviceTable);
+
 /** Fewer devices fit on one screen, so no filter is shown. */
 const MIN_DEVICES_TO_FILTER = 7;
+const MIN_DEVICES_TO_CHOOSE = 2;
 const SUMMARY_ICONS: Readonly<Record<Severity, IconName>> = { alarm: "warning", warning: "warning", notice: "notice", none: "check" };
 const SEARCH = textParam("q", { remember: false });
 const STATUS = choiceParam("status", STATUS_FILTERS, "all", { push: true, remember: false });
+const VIEW = choiceParam("view", VIEWS, "cards", { push: true });
 
 export function OverviewPage(): JSX.Element {
   const store = useStore();
   const [text, setText] = useViewState(SEARCH);
   const [status, setStatus] = useViewState(STATUS);
+  const [view, setView] = useViewState(VIEW);
   const filter: DeviceFilter = { text, status };
   const setFilter = (changed: DeviceFilter): void => {
     setText(changed.text);
@@ -32,22 +37,31 @@ export function OverviewPage(): JSX.Element {
   const ranked = store.ranked.value;
   if (ranked.length === 0) return store.loaded.value ? <Empty /> : <p class="waiting">{t("overview.unknown")}…</p>;
 
-  const groups = groupByRoom(ranked.filter((one) => matches(one, filter)));
+  const matching = ranked.filter((one) => matches(one, filter));
   return (
     <div class="overview">
       <div class="head">
         <Summary />
-        {ranked.length >= MIN_DEVICES_TO_FILTER && <Filters filter={filter} onChange={setFilter} />}
+        <div class="controls">
+          {ranked.length >= MIN_DEVICES_TO_FILTER && <Filters filter={filter} onChange={setFilter} />}
+          {ranked.length >= MIN_DEVICES_TO_CHOOSE && <ViewChoice view={view} onChange={(next) => setView(next)} />}
+        </div>
       </div>
-      {groups.length === 0 && (
+      {matching.length === 0 && (
         <div class="waiting">
           <p>{t("overview.none")}</p>
           <button type="button" onClick={() => setFilter({ text: "", status: "all" })}>{t("overview.none.clear")}</button>
         </div>
       )}
-      {groups.map((one) => <Room key={`${one.site}\n${one.room}`} group={one} isOnly={groups.length === 1} />)}
+      {matching.length > 0 && view === "table" && <DeviceTable ranked={matching} />}
+      {view === "cards" && <Rooms ranked={matching} isFiltered={text !== "" || status !== "all"} />}
     </div>
   );
+}
+
+function Rooms({ ranked, isFiltered }: { readonly ranked: readonly RankedDevice[]; readonly isFiltered: boolean }): JSX.Element {
+  const groups = groupByRoom(ranked);
+  return <>{groups.map((one) => <Room key={`${one.site}\n${one.room}`} group={one} isOnly={groups.length === 1} isFiltered={isFiltered} />)}</>;
 }
 
 /** The overall state in a few words, readable from across the room. */
@@ -88,58 +102,6 @@ function statementText(statement: Statement): string {
 function countText({ all, online }: DeviceCounts, isKnown: boolean): string {
   if (!isKnown) return t("overview.devices", { count: all });
   return online === all ? t("overview.online", { count: all }) : `${t("overview.devices", { count: all })}, ${online} ${t("device.online")}`;
-}
-
-interface FiltersProps {
-  readonly filter: DeviceFilter;
-  readonly onChange: (filter: DeviceFilter) => void;
-}
-
-function Filters({ filter, onChange }: FiltersProps): JSX.Element {
-  const { counts } = useStore();
-  return (
-    <search class="filters">
-      <label class="search">
-        <Icon name="search" />
-        <span class="visually-hidden">{t("overview.search")}</span>
-        <input
-          type="search"
-          placeholder={t("overview.search.hint")}
-          value={filter.text}
-          onInput={(event) => onChange({ ...filter, text: event.currentTarget.value })}
-        />
-      </label>
-      <div class="choices" role="group" aria-label={t("overview.filter.label")}>
-        {STATUS_FILTERS.map((status) => (
-          <button type="button" key={status} aria-pressed={filter.status === status} onClick={() => onChange({ ...filter, status })}>
-            {t(`overview.filter.${status}`)} <span class="number">{counts.value[status]}</span>
-          </button>
-        ))}
-      </div>
-    </search>
-  );
-}
-
-function Room({ group, isOnly }: { group: RoomGroup; isOnly: boolean }): JSX.Element {
-  const { site, room, devices } = group;
-  const isNamed = Boolean(site || room);
-  const title = room || site || t("overview.noLocation");
-  const attention = devices.filter(({ severity }) => severityRank(severity) >= severityRank("warning")).length;
-  return (
-    <section class="room" style={{ "--count": devices.length }} aria-label={[site, title].filter(Boolean).join(", ")}>
-      {(isNamed || !isOnly) && (
-        <h2>
-          {site && room && <span class="site">{site}</span>}
-          <span>{title}</span>
-          <span class="number">{devices.length}</span>
-          {attention > 0 && <span class="visually-hidden">{t("overview.attention", { count: attention })}</span>}
-        </h2>
-      )}
-      <ul class="cards">
-        {devices.map((ranked) => <Card key={ranked.device.id} ranked={ranked} />)}
-      </ul>
-    </section>
-  );
 }
 
 function Empty(): JSX.Element {

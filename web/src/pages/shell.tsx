@@ -11,12 +11,13 @@ import { Icon } from "../components/icon";
 import { AccountMenu } from "../components/layout/account-menu";
 import { AlarmBanner, useBannerAlarms } from "../components/layout/alarm-banner";
 import { AlarmBell, AlarmSpeech } from "../components/layout/alarm-bell";
-import { ConnectionBanner, ConnectionStatus, HealthBanner, NoticeBanner } from "../components/layout/connection-status";
+import { ConnectionBanner, ConnectionStatus, NoticeBanner, StatusSpeech, TroubleBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { t } from "../i18n";
+import { findingSeverity } from "../model/bridge/health";
 import type { Route } from "../model/route";
 import { hrefOf, parseRoute } from "../model/route";
 import { OverviewPage } from "./overview";
@@ -62,10 +63,11 @@ export function Shell(): JSX.Element {
         </div>
       </header>
       <AlarmSpeech />
+      <StatusSpeech />
       <div class="banners">
         <AlarmBanner isBrief={current.page === "alarms" && current.tab === "standing"} />
+        <TroubleBanner isBrief={current.page === "health"} />
         <ConnectionBanner />
-        <HealthBanner />
         <NoticeBanner />
       </div>
       <main id="main" tabIndex={-1} ref={main}>
@@ -148,9 +150,24 @@ function Navigation({ current }: { current: Route }): JSX.Element {
         <a key={name} href={hrefOf(target)} aria-current={current.page === target.page ? "page" : undefined}>
           <Icon name={name} />
           <span>{t(`nav.${name}`)}</span>
+          {name === "health" && <TroubleBadge />}
         </a>
       ))}
     </nav>
+  );
+}
+
+/** The number of troubles of the bridge, beside the name of the page that explains them. */
+function TroubleBadge(): JSX.Element | null {
+  const troubles = useStore().troubles.value;
+  const count = troubles.length;
+  if (count === 0) return null;
+  const priority = troubles.some((one) => findingSeverity(one) === "alarm") ? "high" : "medium";
+  return (
+    <>
+      <span class="badge" data-priority={priority} aria-hidden="true">{count}</span>
+      <span class="visually-hidden">{t("health.findings", { count })}</span>
+    </>
   );
 }
 

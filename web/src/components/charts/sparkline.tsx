@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import type { Trend } from "../../model/history/trend";
-import { sparkRange } from "../../model/history/trend";
+import { linesOf, sparkRange } from "../../model/history/trend";
 import { isDark } from "../theme";
 
 const INSET = 3;
@@ -20,19 +20,29 @@ export function useTrendPoints(trend: Trend | undefined, now: number): readonly 
   return points;
 }
 
-/** The last hour of one field, in the text colour; without readings the line has a gap. */
-export function Sparkline({ field, points }: { field: string; points: readonly number[] }): JSX.Element {
+interface SparklineProps {
+  readonly field: string;
+  readonly points: readonly number[];
+  /** The usual time between readings; null when unknown. */
+  readonly intervalMs: number | null;
+  /** What else decides the text colour. */
+  readonly tone: string;
+}
+
+/** The last hour of one field, in the text colour; where readings are missing the line has a gap. */
+export function Sparkline({ field, points, intervalMs, tone }: SparklineProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   const dark = isDark.value;
   useEffect(() => {
-    if (canvas.current) scheduleDraw(canvas.current, field, points);
-  }, [points, dark]);
+    if (canvas.current) scheduleDraw(canvas.current, { field, points, intervalMs });
+  }, [points, intervalMs, tone, dark]);
   return <canvas class="sparkline" ref={canvas} aria-hidden="true" />;
 }
 
 interface Drawing {
   readonly field: string;
   readonly points: readonly number[];
+  readonly intervalMs: number | null;
 }
 
 interface MeasuredDrawing extends Drawing {
@@ -45,9 +55,9 @@ interface MeasuredDrawing extends Drawing {
 const scheduled = new Map<HTMLCanvasElement, Drawing>();
 
 /** Measures all canvases of a frame before drawing any, so that the page is laid out only once. */
-function scheduleDraw(canvas: HTMLCanvasElement, field: string, points: readonly number[]): void {
+function scheduleDraw(canvas: HTMLCanvasElement, drawing: Drawing): void {
   if (scheduled.size === 0) requestAnimationFrame(drawScheduled);
-  scheduled.set(canvas, { field, points });
+  scheduled.set(canvas, drawing);
 }
 
 function drawScheduled(): void {
@@ -59,7 +69,7 @@ function drawScheduled(): void {
   for (const one of measured) draw(one);
 }
 
-function draw({ canvas, field, points, width, height, colour }: MeasuredDrawing): void {
+function draw({ canvas, field, points, intervalMs, width, height, colour }: MeasuredDrawing): void {
   const context = canvas.getContext("2d");
   if (!context || width === 0) return;
   const range = sparkRange(field, points);
@@ -77,20 +87,17 @@ function draw({ canvas, field, points, width, height, colour }: MeasuredDrawing)
   context.lineWidth = 1.5;
   context.lineJoin = context.lineCap = "round";
   context.beginPath();
-  let drawing = false;
-  points.forEach((value, n) => {
-    if (Number.isNaN(value)) drawing = false;
-    else if (drawing) context.lineTo(x(n), y(value));
-    else {
-      context.moveTo(x(n), y(value));
-      context.lineTo(x(n), y(value)); // an isolated point becomes a dot
-      drawing = true;
-    }
-  });
+  const lines = linesOf(points, intervalMs);
+  for (const line of lines) {
+    const [first] = line;
+    if (first) context.moveTo(x(first[0]), y(first[1]));
+    for (const [slot, value] of line) context.lineTo(x(slot), y(value)); // an isolated point becomes a dot
+  }
   context.stroke();
 
-  const last = points.findLastIndex((value) => !Number.isNaN(value));
+  const last = lines.at(-1)?.at(-1);
+  if (last === undefined) return;
   context.beginPath();
-  context.arc(x(last), y(points[last] ?? 0), 2.25, 0, 2 * Math.PI);
+  context.arc(x(last[0]), y(last[1]), 2.25, 0, 2 * Math.PI);
   context.fill();
 }

@@ -2,8 +2,11 @@ import type { JSX } from "preact";
 
 import { useDevice, useStore, useTrend } from "../../app/context";
 import { ageText, fieldLabel, t, valueText } from "../../i18n";
+import { levelText } from "../../i18n/assessment-text";
 import type { Device } from "../../model/devices/device";
 import { issuesOf } from "../../model/devices/issues";
+import type { Judgement } from "../../model/devices/judgement";
+import { isWorrying } from "../../model/devices/judgement";
 import type { PrimaryValue } from "../../model/devices/primary-values";
 import { MAX_PRIMARY_VALUES, batteryPercent, primaryValues } from "../../model/devices/primary-values";
 import type { RankedDevice } from "../../model/devices/ranking";
@@ -14,30 +17,36 @@ import { Sparkline, useTrendPoints } from "../charts/sparkline";
 import { Icon } from "../icon";
 import { useVisible } from "../use-visible";
 import { IssueList } from "./issue-list";
-import { LevelBadge } from "./level";
+import { LevelBadge, LevelIcon } from "./level";
 import { PresenceBadge } from "./presence";
 import { ReportedStatus } from "./reported-status";
 import { Tip } from "./tip";
 
-/** A device on the overview. Off screen it contains only the name, which in-page search and screen readers need. */
+interface CardBodyProps {
+  readonly device: Device;
+  /** Off screen all of its text is there for find in page, print and screen readers, but nothing is drawn or loaded. */
+  readonly isVisible: boolean;
+}
+
+/** A device on the overview. */
 export function Card({ ranked }: { ranked: RankedDevice }): JSX.Element {
-  const { device, severity } = ranked;
+  const { device, severity, presence } = ranked;
   const [root, isVisible] = useVisible<HTMLLIElement>();
   const rows = Math.ceil(primaryValues(device, useStore().table.value).length / 2);
   return (
-    <li class="card" ref={root} style={{ "--rows": rows }} data-severity={severity} data-presence={device.presence}>
+    <li class="card" ref={root} style={{ "--rows": rows }} data-severity={severity} data-presence={presence}>
       <h3><a href={hrefOf({ page: "device", id: device.id })}>{device.name}</a></h3>
-      {isVisible && <CardBody device={device} />}
+      <CardBody device={device} isVisible={isVisible} />
     </li>
   );
 }
 
-function CardBody({ device }: { device: Device }): JSX.Element {
+function CardBody({ device, isVisible }: CardBodyProps): JSX.Element {
   const store = useStore();
-  useDevice(device);
+  useDevice(device, isVisible);
+  useTrend(device, isVisible);
   const table = store.table.value;
-  useTrend(device);
-  const shown = primaryValues(device, table);
+  const shown = primaryValues(device, table, store.judgements(device));
   const parts = shown.length === 0 ? store.fleet.countParts(device.id) : 0;
   const battery = batteryPercent(device, shown);
   const hidden = device.entries.size - shown.length - (battery === null ? 0 : 1);
@@ -46,15 +55,15 @@ function CardBody({ device }: { device: Device }): JSX.Element {
   return (
     <>
       <p class="state">
-        <PresenceBadge device={device} />
-        <ReportedStatus device={device} />
-        {device.measuredAt !== null && <Age at={device.measuredAt} />}
+        <PresenceBadge device={device} isVisible={isVisible} />
+        <ReportedStatus device={device} isVisible={isVisible} />
+        {device.measuredAt !== null && <Age at={device.measuredAt} isLive={isVisible} />}
         {battery !== null && <Battery percent={battery} />}
       </p>
       <Tip device={device} />
       {shown.length === 0 && <p class="no-reading">{parts > 0 ? t("device.parts", { count: parts }) : t("device.noReading")}</p>}
       <dl class="values">
-        {shown.map((primaryValue) => <CardValue key={primaryValue.measurement.name} device={device} primaryValue={primaryValue} />)}
+        {shown.map((one) => <CardValue key={one.measurement.name} device={device} primaryValue={one} isVisible={isVisible} />)}
       </dl>
       <footer>
         <div class="messages">
@@ -79,22 +88,44 @@ function Battery({ percent }: { percent: number }): JSX.Element {
   );
 }
 
-function CardValue({ device, primaryValue }: { device: Device; primaryValue: PrimaryValue }): JSX.Element {
+interface CardValueProps extends CardBodyProps {
+  readonly primaryValue: PrimaryValue;
+}
+
+function CardValue({ device, primaryValue: { measurement, entry, judgement }, isVisible }: CardValueProps): JSX.Element {
   const store = useStore();
-  const { measurement, entry } = primaryValue;
-  const isStale = device.isStale(entry);
-  const points = useTrendPoints(store.trends.of(device.id, measurement.name), store.bridgeNow());
+  const now = store.bridgeNow();
+  const isOld = device.isStale(entry) || !device.isFreshSince(entry.measuredAt, now);
+  const severity = isOld ? "none" : judgement?.severity ?? "none";
+  const points = useTrendPoints(store.trends.of(device.id, measurement.name), now);
   const trend = direction(measurement.name, points);
   return (
-    <div class="value" data-flagged={entry.flag !== "" && !isStale}>
+    <div class="value" data-severity={severity} data-flagged={entry.flag !== "" && !isOld} data-old={isOld}>
       <dt>{fieldLabel(measurement)}</dt>
       <dd>
+        {isWorrying(severity) && <ValueSymbol judgement={judgement} />}
         <span class="figure">{valueText(entry.value, measurement.name)}</span>
         {entry.value !== null && measurement.unit && <span class="unit"> {measurement.unit}</span>}
         {trend && <span class="visually-hidden">, {t(`device.trend.${trend}`)}</span>}
-        {isStale && <span class="age"> {t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</span>}
+        {isOld && <span class="age"> {t("value.age", { age: ageText(now - entry.measuredAt) })}</span>}
       </dd>
-      <Sparkline field={measurement.name} points={points} />
+      {isVisible ? (
+        <Sparkline field={measurement.name} points={points} intervalMs={device.intervalMs} tone={`${severity} ${isOld} ${device.isOffline}`} />
+      ) : (
+        <div class="sparkline" />
+      )}
     </div>
+  );
+}
+
+/** Says beside a worrying value how it was judged, without colour: the steps of its level, or a warning sign. */
+export function ValueSymbol({ judgement }: { readonly judgement: Judgement | undefined }): JSX.Element {
+  const assessment = judgement?.assessment ?? null;
+  if (assessment === null || assessment.level === 0) return <Icon name="warning" />;
+  return (
+    <>
+      <LevelIcon level={assessment.level} />
+      <span class="visually-hidden">{levelText(assessment)}: </span>
+    </>
   );
 }

@@ -108,7 +108,7 @@ function Form({ device, commands }: { device: Device; commands: Signal<readonly 
           onDiscard={() => (undelivered.value = null)}
         />
       )}
-      {!undelivered.value && device.presence === "offline" && <p class="muted small">{t("command.offline.now")}</p>}
+      {!undelivered.value && device.isOffline && <p class="muted small">{t("command.offline.now")}</p>}
     </form>
   );
 }

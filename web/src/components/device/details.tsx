@@ -56,7 +56,7 @@ function List({ device, extras }: { device: Device; extras: DeviceExtras }): JSX
       <dl>{rows.map(([name, fact]) => <div key={name}><dt>{name}</dt><dd>{fact}</dd></div>)}</dl>
       {record && record.state.size > 0 && (
         <>
-          <h3>{t(device.presence === "offline" ? "details.reported" : "details.reports")}</h3>
+          <h3>{t(device.isOffline ? "details.reported" : "details.reports")}</h3>
           <dl>{[...record.state].map(([name, value]) => <div key={name}><dt class="code">{name}</dt><dd>{value}</dd></div>)}</dl>
         </>
       )}

@@ -1,12 +1,12 @@
 import type { JSX } from "preact";
 
-import { useDevice } from "../../app/context";
+import { useDevice, useStore } from "../../app/context";
 import { t } from "../../i18n";
 import type { Device } from "../../model/devices/device";
 
-export function PresenceBadge({ device }: { device: Device }): JSX.Element {
-  useDevice(device);
-  const { presence, status } = device;
-  const text = status !== null && status !== presence ? status : t(`device.${presence}`);
+export function PresenceBadge({ device, isVisible }: { device: Device; isVisible?: boolean }): JSX.Element {
+  useDevice(device, isVisible);
+  const presence = device.presence(useStore().bridgeNow());
+  const text = presence === "online" && device.status !== null && device.status !== "online" ? device.status : t(`device.${presence}`);
   return <span class="presence" data-presence={presence}>{text}</span>;
 }

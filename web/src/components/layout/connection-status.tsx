@@ -1,36 +1,57 @@
+import { useComputed } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { useStore } from "../../app/context";
 import type { NoticeContent } from "../../app/store";
 import { formats, t } from "../../i18n";
-import type { Connection } from "../../model/bridge/connection";
-import { connectionState } from "../../model/bridge/connection";
-import type { ComponentStatus } from "../../model/bridge/health";
+import { findingAction, findingReason, findingSince, findingText } from "../../i18n/finding-text";
+import type { Connection, LinkStatus } from "../../model/bridge/connection";
+import { connectionState, linkStatus } from "../../model/bridge/connection";
+import type { Finding } from "../../model/bridge/health";
+import { findingSeverity } from "../../model/bridge/health";
+import { MINUTE } from "../../model/history/time-range";
 import { hrefOf } from "../../model/route";
 import type { EventLevel } from "../../model/wire";
+import { Age } from "../age";
+import { Icon } from "../icon";
 
-/** A short interruption is not worth a banner. */
-const BANNER_DELAY_MS = 2000;
-
-/** The state in one word; screen readers announce changes. */
+/** Whether data flows, in a few words; `StatusSpeech` announces changes. */
 export function ConnectionStatus(): JSX.Element {
-  const { connection, now } = useStore();
-  const state = connectionState(connection.value);
+  const { connection, flow, now } = useStore();
+  const status = linkStatus(connection.value, flow.value);
+  const text = useComputed(() => statusText(linkStatus(connection.value, flow.value), now.value)).value;
   return (
-    <p class="connection" role="status" data-state={state} title={connectionText(connection.value, now.peek())}>
+    <p class="connection" data-state={status.kind} data-transport={connection.value.transport} title={statusTitle(status, connection.value, now.peek())}>
       <span class="dot" aria-hidden="true" />
-      {t(`connection.${state}`)}
+      {text}
     </p>
   );
 }
 
-/** Explains every state other than connected. */
+function statusText(status: LinkStatus, now: number): string {
+  if (!("since" in status)) return t(`connection.${status.kind}`);
+  return t("connection.noData", { time: formats.value.duration(Math.max(1, Math.floor((now - status.since) / MINUTE)) * MINUTE) });
+}
+
+function statusTitle(status: LinkStatus, connection: Connection, now: number): string {
+  if ("since" in status) return t("connection.noDataSince", { time: formats.value.moment(status.since, now) });
+  return status.kind === "none" ? t("connection.none.more") : connectionText(connection, now);
+}
+
+/** Has screen readers speak, without haste, what the status and the banner say. Without durations, which change all the time. */
+export function StatusSpeech(): JSX.Element {
+  const { connection, flow, troubles, now } = useStore();
+  const status = linkStatus(connection.value, flow.value);
+  const state = "since" in status ? t("connection.noDataSince", { time: formats.value.moment(status.since, now.peek()) }) : t(`connection.${status.kind}`);
+  return <p class="visually-hidden" role="status">{[state, ...troubles.value.map(findingText)].join(". ")}</p>;
+}
+
+/** Explains a connection that is slower than usual. */
 export function ConnectionBanner(): JSX.Element | null {
   const store = useStore();
   const connection = store.connection.value;
   const state = connectionState(connection);
-  if (state === "connected" || (state === "connecting" && !store.loaded.value)) return null;
-  if (state === "reconnecting" && connection.lostAt !== null && store.now.value - connection.lostAt < BANNER_DELAY_MS) return null;
+  if (state === "connected" || state === "reconnecting" || (state === "connecting" && !store.loaded.value)) return null;
   if (state === "delayed" && connection.catchingUp) return null;
   return <p class="banner" data-state={state}>{connectionText(connection, store.now.value)}</p>;
 }
@@ -50,23 +71,34 @@ function connectionText(connection: Connection, now: number): string {
   }
 }
 
-/** Names each component of the bridge that fails, with its reason, on every page. */
-export function HealthBanner(): JSX.Element | null {
-  const failing = useStore().failing.value;
-  if (failing.length === 0) return null;
+/** On every page: what is wrong with the bridge, since when, and what to do. `isBrief` leaves out what the page itself says. */
+export function TroubleBanner({ isBrief }: { readonly isBrief: boolean }): JSX.Element | null {
+  const { troubles } = useStore();
+  if (troubles.value.length === 0) return null;
+  const isAlarm = troubles.value.some((one) => findingSeverity(one) === "alarm");
   return (
-    <div class="banner" data-level="error" aria-live="polite">
-      {failing.map((component) => (
-        <p key={component.name}>{failureText(component)}</p>
-      ))}
-      <a href={hrefOf({ page: "health" })}>{t("nav.health")}</a>
-    </div>
+    <section class="banner trouble" data-level={isAlarm ? "error" : "warning"} aria-label={t("banner.label")}>
+      <Icon name="warning" />
+      <ul>
+        {troubles.value.map((one) => (
+          <li key={one.kind + ("name" in one ? one.name : "")}>
+            <p class="what">{findingText(one)} <Since finding={one} /></p>
+            {!isBrief && findingReason(one) && <p class="reason">{findingReason(one)}</p>}
+            {!isBrief && <p>{findingAction(one)}</p>}
+          </li>
+        ))}
+      </ul>
+      {!isBrief && <a href={hrefOf({ page: "health" })}>{t("nav.health")}</a>}
+    </section>
   );
 }
 
-function failureText({ name, reason }: ComponentStatus): string {
-  if (name === "mqtt") return t("finding.broker", { reason });
-  return name === "store" ? t("finding.store", { reason }) : t("finding.component", { name, reason });
+/** Since when a finding holds; nothing when that is unknown. */
+export function Since({ finding }: { readonly finding: Finding }): JSX.Element | null {
+  const { now } = useStore();
+  const since = findingSince(finding);
+  if (since === null) return null;
+  return <span class="since">{t("alarm.since", { time: formats.value.moment(since, now.peek()) })} (<Age at={since} />)</span>;
 }
 
 export function NoticeBanner(): JSX.Element | null {

@@ -70,6 +70,18 @@ export class AlarmBook {
     return priorities;
   }
 
+  /** The same by device and field; alarms without a field are left out. */
+  pressingFields(): ReadonlyMap<string, ReadonlyMap<string, Priority>> {
+    const devices = new Map<string, Map<string, Priority>>();
+    for (const alarm of this.#alarms.values()) {
+      const { deviceId, field, priority } = alarm;
+      if (deviceId === null || field === null || !isActive(alarm) || isQuiet(alarm)) continue;
+      const fields = devices.get(deviceId) ?? new Map<string, Priority>();
+      devices.set(deviceId, fields.set(field, morePressing(fields.get(field) ?? null, priority)));
+    }
+    return devices;
+  }
+
   /** Whether anything changed since the last call. */
   takeChange(): boolean {
     const changed = this.#hasChanged;

@@ -36,14 +36,27 @@ describe("the ledger", () => {
 });
 
 describe("findings", () => {
+  const FLOWING = { kind: "flowing" } as const;
   const healthy: HealthSnapshot = { reachable: true, components: [], status: null, metrics: null, quarantine: null, ignoredKeys: [] };
-  const kinds = (snapshot: Partial<HealthSnapshot>) => findings({ ...healthy, ...snapshot }, NOON).map(({ kind }) => kind);
+  const kinds = (snapshot: Partial<HealthSnapshot>) => findings({ ...healthy, ...snapshot }, FLOWING, NOON).map(({ kind }) => kind);
 
   test("are empty for a healthy bridge", () => expect(kinds({})).toEqual([]));
   test("of an unreachable bridge are that alone", () => expect(kinds({ reachable: false })).toEqual(["unreachable"]));
   test("name the failing components", () => {
     const components = parseComponents({ parts: { mqtt: { status: "failing", reason: "refused" }, store: { status: "ok" }, other: { status: "x" } } });
     expect(kinds({ components })).toEqual(["broker", "component"]);
+  });
+  test("say since when a component fails", () => {
+    const components = parseComponents({ parts: { store: { status: "failing", reason: "full", since: new Date(NOON).toISOString() } } });
+    expect(findings({ ...healthy, components }, FLOWING, NOON)).toEqual([{ kind: "store", name: "store", reason: "full", since: NOON }]);
+  });
+  test("include that no data arrives, unless the broker or the store explains it", () => {
+    const silent = { kind: "silent", since: NOON } as const;
+    const found = (parts: object) => findings({ ...healthy, components: parseComponents({ parts }) }, silent, NOON).map(({ kind }) => kind);
+    expect(found({})).toEqual(["noData"]);
+    expect(found({ other: { status: "failing" } })).toEqual(["component", "noData"]);
+    expect(found({ mqtt: { status: "failing" } })).toEqual(["broker"]);
+    expect(found({ store: { status: "failing" } })).toEqual(["store"]);
   });
   test("include waiting, dropped and unaccounted messages", () => {
     const status = parseStatus({ ledger: { mqtt: { received: 3001, stored: 1, waiting: 2000, dropped: 1000 }, http: { received: 1 } } });
@@ -53,7 +66,7 @@ describe("findings", () => {
   test("include recent rejections as a notice, because they are no fault of the bridge", () => {
     const group = (newest: number) => ({ code: "c", field: null, reason: "not JSON", count: 1, newest: new Date(newest).toISOString() });
     const quarantine = parseQuarantine({ groups: [group(NOON - 1000), group(NOON - 7_200_000)] });
-    const [found] = findings({ ...healthy, quarantine }, NOON);
+    const [found] = findings({ ...healthy, quarantine }, FLOWING, NOON);
     expect(found).toEqual({ kind: "rejected", reason: "not JSON" });
     expect(found && findingSeverity(found)).toBe("notice");
     expect(kinds({ quarantine: parseQuarantine({ groups: [group(NOON - 7_200_000)] }) })).toEqual([]);

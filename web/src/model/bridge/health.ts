@@ -3,6 +3,7 @@
 import type { DeviceIgnoredKeys } from "../devices/device-detail";
 import type { Severity } from "../devices/issues";
 import { field, list, number, text, time } from "../json";
+import type { DataFlow } from "./data-flow";
 import type { Metrics } from "./metrics";
 import { total } from "./metrics";
 
@@ -25,6 +26,8 @@ export interface ComponentStatus {
   readonly name: string;
   readonly up: boolean;
   readonly reason: string;
+  /** When it failed; null while it is up. */
+  readonly since: number | null;
 }
 
 export interface Status {
@@ -57,8 +60,9 @@ export interface Quarantine {
 }
 
 export type Finding =
-  | { readonly kind: "unreachable" }
-  | { readonly kind: "broker" | "store" | "component"; readonly name: string; readonly reason: string }
+  | { readonly kind: "unreachable"; readonly since: number | null }
+  | { readonly kind: "broker" | "store" | "component"; readonly name: string; readonly reason: string; readonly since: number | null }
+  | { readonly kind: "noData"; readonly since: number }
   | { readonly kind: "ledger"; readonly source: string; readonly difference: number }
   | { readonly kind: "waiting" | "dropped"; readonly count: number }
   | { readonly kind: "slow"; readonly count: number }
@@ -96,6 +100,7 @@ export function parseComponents(body: unknown): ComponentStatus[] {
     name: text(name),
     up: field(component, "status") === "ok",
     reason: text(field(component, "reason"), 1000),
+    since: time(field(component, "since")),
   }));
 }
 
@@ -174,12 +179,20 @@ export interface HealthSnapshot {
   readonly ignoredKeys: readonly DeviceIgnoredKeys[];
 }
 
-/** Most severe first; empty for a healthy bridge. */
-export function findings({ reachable, components, status, metrics, quarantine }: HealthSnapshot, now: number): Finding[] {
-  if (!reachable) return [{ kind: "unreachable" }];
+/** The components that fail; without a broker or a store that does, also that no data arrives, because that explains it. */
+export function failures(components: readonly ComponentStatus[], flow: DataFlow): Finding[] {
   const found: Finding[] = components
     .filter(({ up }) => !up)
-    .map(({ name, reason }) => ({ kind: name === "mqtt" ? "broker" : name === "store" ? "store" : "component", name, reason }));
+    .map(({ name, reason, since }) => ({ kind: name === "mqtt" ? "broker" : name === "store" ? "store" : "component", name, reason, since }));
+  const isExplained = found.some(({ kind }) => kind === "broker" || kind === "store");
+  if (flow.kind === "silent" && !isExplained) found.push({ kind: "noData", since: flow.since });
+  return found;
+}
+
+/** Most severe first; empty for a healthy bridge. */
+export function findings({ reachable, components, status, metrics, quarantine }: HealthSnapshot, flow: DataFlow, now: number): Finding[] {
+  if (!reachable) return [{ kind: "unreachable", since: null }];
+  const found = failures(components, flow);
   const ledger = status?.ledger ?? [];
   for (const line of ledger) {
     const missing = difference(line);

@@ -2,7 +2,7 @@
 
 import type { Device } from "./device";
 import type { DeviceAssessment } from "./device-assessment";
-import { isFresh, severityOfOrder } from "./device-assessment";
+import { severityOfOrder } from "./device-assessment";
 import type { Issue, Severity } from "./issues";
 import { moreSevere, severityOf, severityRank } from "./issues";
 
@@ -31,7 +31,7 @@ export function conditionOf(device: Device, assessed: DeviceAssessment, issues: 
   return {
     needsAttention: severityRank(severity) >= severityRank("warning"),
     wantsAir: air.some(({ level }) => level >= WANTS_AIR_LEVEL),
-    isSilent: device.presence === "offline",
-    isWell: device.presence === "online" && isFresh(device, now) && isJudgedBest && issues.length === 0,
+    isSilent: device.isOffline,
+    isWell: device.presence(now) === "online" && device.isFresh(now) && isJudgedBest && issues.length === 0,
   };
 }

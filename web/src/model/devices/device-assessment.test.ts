@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { NOON, device, judged, reading, reportOn } from "../testing";
 import type { Device } from "./device";
-import { AssessmentReports, isFresh, severityOfOrder } from "./device-assessment";
+import { AssessmentReports, severityOfOrder } from "./device-assessment";
 import { MAX_DEVICES } from "./fleet";
 
 const MINUTE = 60_000;
@@ -76,8 +76,8 @@ describe("an assessment of a device that was not heard of for long", () => {
 
   test("belongs to readings that are not fresh", () => {
     const one = kitchen({ lastReading: reading(1, { co2: 600 }) });
-    expect([NOON, NOON + HOUR].map((now) => isFresh(one, now))).toEqual([true, false]);
-    expect(isFresh(kitchen(), NOON)).toBe(false);
+    expect([NOON, NOON + HOUR].map((now) => one.isFresh(now))).toEqual([true, false]);
+    expect(kitchen().isFresh(NOON)).toBe(false);
   });
 });
 

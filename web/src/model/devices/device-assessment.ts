@@ -7,9 +7,6 @@ import type { Severity } from "./issues";
 
 /** Not mentioned in `worst` while they are at level 0. */
 const HAZARDS: ReadonlySet<string> = new Set(["index.lel.ch4", "index.lel.lpg", "index.co.now", "index.co.dose"]);
-const MINUTE_MS = 60_000;
-const MAX_AGE_MS = 10 * MINUTE_MS;
-const MAX_AGE_INTERVALS = 3;
 
 /** By `order`, 0 to 7. */
 const SEVERITIES: readonly Severity[] = ["none", "none", "notice", "warning", "warning", "alarm", "alarm", "alarm"];
@@ -56,7 +53,7 @@ export class AssessmentReports {
     const entry = this.#entries.get(device.id);
     if (entry === undefined) return NOT_ASSESSED;
     const heardAt = Math.max(entry.report.at, device.measuredAt ?? 0);
-    return now - heardAt <= maxAge(device) ? entry.current : entry.outdated;
+    return device.isFreshSince(heardAt, now) ? entry.current : entry.outdated;
   }
 
   delete(deviceId: string): void {
@@ -73,15 +70,6 @@ export class AssessmentReports {
     this.#changed = new Set();
     return changed;
   }
-}
-
-/** Whether the newest reading stands for the air now. */
-export function isFresh(device: Device, now: number): boolean {
-  return device.measuredAt !== null && now - device.measuredAt <= maxAge(device);
-}
-
-function maxAge(device: Device): number {
-  return Math.max(MAX_AGE_MS, MAX_AGE_INTERVALS * (device.intervalMs ?? 0));
 }
 
 function entryOf(report: AssessmentReport): Entry {

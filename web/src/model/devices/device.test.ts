@@ -1,7 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
-import { NOON, TABLE, device, reading, record } from "../testing";
+import { DAY, MINUTE } from "../history/time-range";
+import type { Priority } from "../alarms/alarm";
+import { NOON, TABLE, device, judged, reading, record, reportOn } from "../testing";
+import { AssessmentReports } from "./device-assessment";
 import { MAX_DEVICES, Fleet } from "./fleet";
+import { judgementsOf } from "./judgement";
 import { batteryPercent, primaryValues } from "./primary-values";
 
 let fleet: Fleet;
@@ -52,14 +56,36 @@ describe("a device", () => {
 
   test("may have a status before its first reading, and loses it with the connection", () => {
     fleet.setStatus("kitchen", "online", NOON);
-    expect([kitchen()?.presence, kitchen()?.measuredAt]).toEqual(["online", null]);
+    expect([kitchen()?.presence(NOON), kitchen()?.measuredAt]).toEqual(["online", null]);
     fleet.clearStatuses();
-    expect(kitchen()?.presence).toBe("unknown");
+    expect(kitchen()?.presence(NOON)).toBe("unknown");
   });
 
   test("is online with a custom status text", () => {
     fleet.setStatus("kitchen", "работает", NOON);
-    expect(kitchen()?.presence).toBe("online");
+    expect(kitchen()?.presence(NOON)).toBe("online");
+  });
+
+  test("that sent once is inactive after ten minutes of silence, because nothing says when it sends again", () => {
+    const once = device("once", { status: "online", lastReading: reading(0, { temperature: 20 }) });
+    expect([0, 10, 11].map((minutes) => once.presence(NOON + minutes * MINUTE))).toEqual(["online", "online", "inactive"]);
+    once.applyReading(reading(1, { temperature: 20 }, { receivedAt: NOON + 20 * MINUTE }));
+    expect(once.presence(NOON + 25 * MINUTE)).toBe("online");
+  });
+
+  test.each([
+    ["an expected interval", { expectedInterval: 3600 }],
+    ["a learned interval", { interval: 2 }],
+    ["a connection of its own", { connection: "mqtt" }],
+  ])("with %s is online for as long as the bridge says so", (_, over) => {
+    const one = device("one", { status: "online", lastReading: reading(0, { temperature: 20 }), ...over });
+    expect(one.presence(NOON + DAY)).toBe("online");
+    one.status = "offline";
+    expect(one.presence(NOON)).toBe("offline");
+  });
+
+  test("was not heard by a retained reading", () => {
+    expect(device("a", { lastReading: reading(0, { temperature: 20 }, { retained: true }) }).receivedAt).toBeNull();
   });
 
   test("has a stale value when its other fields are much newer", () => {
@@ -121,17 +147,35 @@ describe("a part", () => {
 });
 
 describe("primary values", () => {
-  const names = (id: string) => primaryValues(fleet.devices.get(id) ?? device(id), TABLE).map(({ measurement }) => measurement.name);
+  let reports = new AssessmentReports();
+  beforeEach(() => {
+    reports = new AssessmentReports();
+  });
+  const shownOn = (id: string, alarms?: ReadonlyMap<string, Priority>) => {
+    const one = fleet.devices.get(id) ?? device(id);
+    return primaryValues(one, TABLE, judgementsOf(one, reports.of(one, NOON), alarms));
+  };
+  const names = (id: string, alarms?: ReadonlyMap<string, Priority>) => shownOn(id, alarms).map(({ measurement }) => measurement.name);
 
   test("are the most important ones", () => {
     fleet.applyReading(reading(1, { battery: 80, coPpm: 1, tvoc: 2, pm25: 3, humidity: 40, temperature: 20, co2: 600, flameDetected: false }));
     expect(names("kitchen")).toEqual(["co2", "temperature", "humidity", "pm25"]);
   });
 
-  test("include a flagged value and keep their order", () => {
+  test("begin with the worrying ones, the most severe first", () => {
     const values = { coPpm: 5000, tvoc: 2, pm25: 3, humidity: 40, temperature: 20, co2: 600 };
     fleet.applyReading(reading(1, values, { quality: new Map([["coPpm", "outside 0..1000"]]) }));
-    expect(names("kitchen")).toEqual(["co2", "temperature", "humidity", "coPpm"]);
+    expect(names("kitchen")).toEqual(["coPpm", "co2", "temperature", "humidity"]);
+    reports.put(reportOn("kitchen", NOON, judged("index.pm25", 5, { field: "pm25" }), judged("index.co2", 1)));
+    expect(names("kitchen")).toEqual(["pm25", "coPpm", "co2", "temperature"]);
+    expect(names("kitchen", new Map([["humidity", "high"]]))).toEqual(["humidity", "pm25", "coPpm", "co2"]);
+  });
+
+  test("know the worst assessment of each", () => {
+    fleet.applyReading(reading(1, { co2: 600, temperature: 20 }));
+    reports.put(reportOn("kitchen", NOON, judged("index.co2", 1), judged("index.co2.other", 3)));
+    const [co2, temperature] = shownOn("kitchen");
+    expect([co2?.judgement?.assessment?.key, co2?.judgement?.severity, temperature?.judgement]).toEqual(["index.co2.other", "warning", undefined]);
   });
 
   test("fall back to whatever the device has", () => {

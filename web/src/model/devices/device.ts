@@ -11,7 +11,12 @@ export interface Entry {
 /** A value this much older than the device's newest reading is stale, and its age is shown. */
 export const STALE_MS = 60_000;
 
-export type Presence = "online" | "offline" | "unknown";
+/** Without a rhythm of its own, a device's values stand for the present this long. */
+const FRESH_MS = 10 * 60_000;
+const MAX_MISSED_INTERVALS = 3;
+
+/** `inactive`: last known to be online, but silent for long, and no rhythm says when it should have been heard again. */
+export type Presence = "online" | "inactive" | "offline" | "unknown";
 
 /** A device: its registry record and the newest value of each field. */
 export class Device {
@@ -20,6 +25,8 @@ export class Device {
   readonly entries = new Map<string, Entry>();
   /** Time of the newest reading; null before the first. */
   measuredAt: number | null = null;
+  /** When the bridge received a reading last, retained ones left out; null before the first. */
+  receivedAt: number | null = null;
   clockFlag = "";
   /** The last status the bridge reported; null when unknown. */
   status: string | null = null;
@@ -42,9 +49,20 @@ export class Device {
     return `${this.#find(partOf)?.record?.name ?? partOf} · ${part}`;
   }
 
-  get presence(): Presence {
+  get isOffline(): boolean {
+    return this.status === "offline";
+  }
+
+  /**
+   * The bridge takes a device offline when its connection ends or it misses three of its intervals. It knows neither of a device
+   * that sent once or irregularly, and leaves it online for ever: after ten minutes of silence the page calls it inactive.
+   */
+  presence(now: number): Presence {
     if (this.status === null) return "unknown";
-    return this.status === "offline" ? "offline" : "online";
+    if (this.isOffline) return "offline";
+    if (this.record?.connection != null || this.intervalMs !== null) return "online";
+    const heardAt = Math.max(this.receivedAt ?? 0, this.record?.lastSeen ?? 0);
+    return heardAt > 0 && now - heardAt > FRESH_MS ? "inactive" : "online";
   }
 
   /** The expected time between readings, else the learned one. */
@@ -62,7 +80,8 @@ export class Device {
 
   /** A duplicate or late reading never overwrites a newer value. */
   applyReading(reading: Reading): void {
-    const { measuredAt, retained } = reading;
+    const { measuredAt, receivedAt, retained } = reading;
+    if (!retained) this.receivedAt = Math.max(this.receivedAt ?? 0, receivedAt);
     for (const [name, value] of reading.values) {
       this.#put(name, { value, flag: reading.quality.get(name) ?? "", measuredAt, retained });
     }
@@ -75,8 +94,22 @@ export class Device {
     this.clockFlag = reading.quality.get("timestamp") ?? "";
   }
 
+  /** Whether the value is much older than the device's newest reading. */
   isStale(entry: Entry): boolean {
-    return this.measuredAt !== null && this.measuredAt - entry.measuredAt > Math.max(STALE_MS, 3 * (this.intervalMs ?? 0));
+    return this.measuredAt !== null && this.measuredAt - entry.measuredAt > Math.max(STALE_MS, this.#maxSilenceMs);
+  }
+
+  /** Whether the newest reading stands for the present. */
+  isFresh(now: number): boolean {
+    return this.measuredAt !== null && this.isFreshSince(this.measuredAt, now);
+  }
+
+  isFreshSince(at: number, now: number): boolean {
+    return now - at <= Math.max(FRESH_MS, this.#maxSilenceMs);
+  }
+
+  get #maxSilenceMs(): number {
+    return MAX_MISSED_INTERVALS * (this.intervalMs ?? 0);
   }
 
   #put(name: string, entry: Entry): void {

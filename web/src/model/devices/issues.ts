@@ -24,7 +24,7 @@ export function issuesOf(device: Device): Issue[] {
   const issues: Issue[] = [];
   const flame = device.entries.get("flameDetected");
   if (flame?.value === true && !flame.retained) issues.push({ kind: "flame", severity: "alarm", since: flame.measuredAt });
-  if (device.presence === "offline") issues.push({ kind: "offline", severity: "warning", since: device.statusAt });
+  if (device.isOffline) issues.push({ kind: "offline", severity: "warning", since: device.statusAt });
   for (const [field, entry] of device.entries) {
     if (entry.flag && !device.isStale(entry)) issues.push({ kind: "quality", severity: "warning", field, flag: entry.flag });
   }

@@ -2,7 +2,7 @@ import type { Priority } from "../alarms/alarm";
 import { severityOfPriority } from "../alarms/alarm";
 import type { Condition } from "./condition";
 import { conditionOf } from "./condition";
-import type { Device } from "./device";
+import type { Device, Presence } from "./device";
 import type { DeviceAssessment } from "./device-assessment";
 import { severityOfOrder } from "./device-assessment";
 import type { Severity } from "./issues";
@@ -28,6 +28,7 @@ export interface RankedDevice {
   readonly severity: Severity;
   /** Sort key: severity, then the order of the worst assessment. Held for a while after an improvement. */
   readonly score: number;
+  readonly presence: Presence;
   readonly condition: Condition;
   /** The most urgent priority of its active alarms; null without any. */
   readonly alarm: Priority | null;
@@ -44,7 +45,7 @@ export interface DeviceCounts {
 export const HOLD_MS = 15_000;
 const ORDER_COUNT = 8; // assessment orders 0 to 7
 
-const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+export const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 /** Ranks devices. A score rises at once and falls only after `HOLD_MS`, so that cards do not jump. */
 export class Ranking {
@@ -56,11 +57,12 @@ export class Ranking {
     const condition = conditionOf(device, assessed, issues, now);
     const severity = [severityOfOrder(order), severityOfPriority(alarm)].reduce(moreSevere, severityOf(issues));
     const score = severityRank(severity) * ORDER_COUNT + Math.max(order, 0);
+    const ranked = { device, severity, score, presence: device.presence(now), condition, alarm };
     const held = this.#held.get(device.id);
-    if (held && score < held.score && now - held.at < HOLD_MS) return { device, severity, score: held.score, condition, alarm };
+    if (held && score < held.score && now - held.at < HOLD_MS) return { ...ranked, score: held.score };
     if (score === 0) this.#held.delete(device.id);
     else this.#held.set(device.id, { score, at: now });
-    return { device, severity, score, condition, alarm };
+    return ranked;
   }
 
   delete(deviceId: string): void {
@@ -72,15 +74,15 @@ export function countDevices(ranked: readonly RankedDevice[]): DeviceCounts {
   const matching = (predicate: (one: RankedDevice) => boolean): number => ranked.filter(predicate).length;
   return {
     all: ranked.length,
-    online: matching(({ device }) => device.presence === "online"),
-    offline: matching(({ device }) => device.presence === "offline"),
+    online: matching(({ presence }) => presence === "online"),
+    offline: matching(({ presence }) => presence === "offline"),
     attention: matching(({ severity }) => severityRank(severity) >= severityRank("warning")),
     alarms: matching(({ severity }) => severity === "alarm"),
   };
 }
 
-export function matches({ device, severity }: RankedDevice, filter: DeviceFilter): boolean {
-  if (filter.status === "offline" && device.presence !== "offline") return false;
+export function matches({ device, severity, presence }: RankedDevice, filter: DeviceFilter): boolean {
+  if (filter.status === "offline" && presence !== "offline") return false;
   if (filter.status === "attention" && severityRank(severity) < severityRank("warning")) return false;
   const texts = [device.id, device.name, device.record?.site, device.record?.room, device.record?.type];
   const searched = folded(texts.filter(Boolean).join("\n"));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { NOON, reading } from "../testing";
-import { SLOTS, SLOT_MS, Trend, Trends, direction, sparkRange } from "./trend";
+import { SLOTS, SLOT_MS, Trend, Trends, direction, linesOf, sparkRange } from "./trend";
 
 const slotsAgo = (slots: number) => NOON - slots * SLOT_MS;
 
@@ -47,6 +47,30 @@ test("a sparkline has a minimum range, so noise stays flat", () => {
   expect(sparkRange("temperature", [21, 21.1, Number.NaN])).toEqual([20.55, 21.55]);
   expect(sparkRange("temperature", [20, 25])).toEqual([20, 25]);
   expect(sparkRange("temperature", [Number.NaN])).toBeNull();
+});
+
+describe("the line of a sparkline", () => {
+  const MINUTE = 60_000;
+  const slots = (points: readonly number[], intervalMs: number | null) => linesOf(points, intervalMs).map((line) => line.map(([slot]) => slot));
+  const every = (step: number, length = 12) => Array.from({ length }, (_, n) => (n % step === 0 ? n : Number.NaN));
+
+  test("joins the points of a sensor that is slower than they are", () => {
+    expect(slots(every(3), 5 * MINUTE)).toEqual([[0, 3, 6, 9]]);
+    expect(slots(every(3), null)).toEqual([[0, 3, 6, 9]]);
+    expect(slots(every(10, 30), 20 * MINUTE)).toEqual([[0, 10, 20]]);
+  });
+
+  test("has a gap where readings are missing", () => {
+    const broken = [1, 2, Number.NaN, 4, 5];
+    expect(slots(broken, 2000)).toEqual([[0, 1], [3, 4]]);
+    expect(slots(broken, 2 * MINUTE)).toEqual([[0, 1, 3, 4]]);
+    expect(slots([1, 1, 1, ...Array<number>(8).fill(Number.NaN), 1, 1], null)).toEqual([[0, 1, 2], [11, 12]]);
+  });
+
+  test("may be a single point, or nothing", () => {
+    expect(slots([Number.NaN, 1], null)).toEqual([[1]]);
+    expect(slots([Number.NaN], 2000)).toEqual([]);
+  });
 });
 
 test.each([

@@ -6,6 +6,7 @@ export const SLOTS = 30;
 export const SLOT_MS = 120_000;
 
 const RECENT = 5; // slots
+const MISSED_INTERVALS = 3;
 
 export type Direction = "rising" | "falling" | "steady";
 
@@ -91,6 +92,24 @@ export class Trends {
     fields.set(field, trend);
     return trend;
   }
+}
+
+/**
+ * The points of a sparkline as lines of `[slot, value]`. A line ends where the sensor missed three of its intervals; of a sensor
+ * whose interval is unknown, three times the usual distance of its points.
+ */
+export function linesOf(points: readonly number[], intervalMs: number | null): (readonly [slot: number, value: number])[][] {
+  const known = points.flatMap((value, slot) => (Number.isNaN(value) ? [] : [[slot, value] as const]));
+  const distances = known.slice(1).map(([slot], index) => slot - (known[index]?.[0] ?? 0)).sort((a, b) => a - b);
+  const interval = intervalMs === null ? distances[distances.length >> 1] ?? 1 : intervalMs / SLOT_MS;
+  const longest = Math.max(1, Math.ceil(MISSED_INTERVALS * interval));
+  const lines: (readonly [number, number])[][] = [];
+  for (const point of known) {
+    const last = lines.at(-1)?.at(-1);
+    if (last !== undefined && point[0] - last[0] <= longest) lines.at(-1)?.push(point);
+    else lines.push([point]);
+  }
+  return lines;
 }
 
 /** Changes below this are sensor noise, in the field's unit; for other fields it is a twentieth of the value. */
