@@ -118,7 +118,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AuthApi(access, http, cookies, login_seconds),
         LoginPages(access, http, cookies, login_seconds),
         AccountsApi(access, services.registry, store.audit, http),
-        ReadingsApi(store, authorizer, services.published_until, settings.page),
+        ReadingsApi(store, authorizer, settings.page, services.published_until),
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
         LatestMeasurementsApi(store, authorizer, services.measurements),
         AssessmentsApi(services.air, authorizer),

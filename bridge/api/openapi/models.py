@@ -210,7 +210,7 @@ class MeasurementResponse(Response):
     name: str
     label: str
     unit: str
-    shownUnit: str  # noqa: N815 - a wire contract
+    shownUnit: str
     low: float | None
     high: float | None
 

@@ -122,8 +122,8 @@ class ReadingsApi:
         self,
         store: Store,
         authorizer: DeviceAuthorizer,
+        page: PageSettings,
         published_until: Callable[[], int | None] = lambda: None,
-        page: PageSettings = PageSettings(),
     ) -> None:
         """`published_until` gives the cursor up to which no further reading is stored; None: up to the last one."""
         self._store = store

@@ -11,6 +11,7 @@ import { NOT_CONNECTED } from "../model/bridge/connection";
 import type { ComponentStatus } from "../model/bridge/health";
 import type { Command } from "../model/command";
 import type { Refusal } from "../model/command-outcome";
+import type { AirScale } from "../model/devices/assessment";
 import type { Device } from "../model/devices/device";
 import type { DeviceAssessment } from "../model/devices/device-assessment";
 import { AssessmentReports } from "../model/devices/device-assessment";
@@ -59,6 +60,8 @@ export class Store {
   readonly newAlarms = signal<readonly Alarm[]>([]);
   /** The newest advice of each device, stale advice included. */
   readonly advice = signal<AdviceByDevice>(new Map());
+  /** The index by which this browser judges the air; null: that of the bridge. */
+  readonly airScale = signal<AirScale | null>(null);
   /** Whether the registry has been loaded. */
   readonly loaded = signal(false);
   /** Grows with every change of the feed. */

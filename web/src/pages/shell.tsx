@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { signal, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
@@ -12,9 +12,11 @@ import { AlarmBell, AlarmSpeech } from "../components/layout/alarm-bell";
 import { ConnectionBanner, ConnectionStatus, HealthBanner, NoticeBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
+import { UnitsMenu } from "../components/layout/units-menu";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { t } from "../i18n";
+import { setBridgeUnits } from "../i18n/units";
 import type { Route } from "../model/route";
 import { hrefOf, parseRoute } from "../model/route";
 import { OverviewPage } from "./overview";
@@ -31,7 +33,7 @@ addEventListener("hashchange", () => (route.value = parseRoute(location.hash)));
 
 /** The frame around every page. */
 export function Shell(): JSX.Element {
-  const { session } = useApp();
+  const { session, store } = useApp();
   const current = route.value;
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
@@ -42,6 +44,7 @@ export function Shell(): JSX.Element {
     }
     isFirst.current = false;
   }, [hrefOf(current)]);
+  useSignalEffect(() => setBridgeUnits(store.table.value));
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>{t("app.skip")}</a>
@@ -65,7 +68,7 @@ export function Shell(): JSX.Element {
       <main id="main" tabIndex={-1} ref={main}>
         <Page route={current} />
       </main>
-      <Footer />
+      <Footer><UnitsMenu /></Footer>
       <Title current={current} />
     </>
   );
