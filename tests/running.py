@@ -17,6 +17,7 @@ from bridge.settings import (
     HomeAssistantSettings,
     HttpSettings,
     MqttSettings,
+    PageSettings,
     RealtimeSettings,
     Settings,
     StoreSettings,
@@ -39,6 +40,7 @@ async def start_bridge(
     alarms: AlarmsSettings | None = None,
     analysis: AnalysisSettings | None = None,
     home_assistant: HomeAssistantSettings | None = None,
+    page: PageSettings | None = None,
     cluster: ClusterSettings | None = None,
     subscriptions: Sequence[SubscriptionSettings] | None = None,
     stop_seconds: float = 4.0,
@@ -59,6 +61,7 @@ async def start_bridge(
         alarms=alarms or AlarmsSettings(),
         analysis=analysis or AnalysisSettings(),
         home_assistant=home_assistant or HomeAssistantSettings(),
+        page=page or PageSettings(),
         cluster=cluster or ClusterSettings(),
         stop_seconds=stop_seconds,
     )

@@ -120,7 +120,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         LoginPages(access, http, cookies, login_seconds),
         AccountsApi(access, services.registry, store.audit, http),
         SharedLinksApi(access, http, login_seconds),
-        ReadingsApi(store, authorizer, services.published_until),
+        ReadingsApi(store, authorizer, settings.page, services.published_until),
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
         LatestMeasurementsApi(store, authorizer, services.measurements),
         AssessmentsApi(services.air, authorizer),

@@ -189,7 +189,7 @@ async def test_client_cannot_inject_a_line_into_the_log(caplog: pytest.LogCaptur
 async def test_measurement_table_is_served(client: Client) -> None:
     _, body = await client.get("/api/v1/measurements")
     assert [one["name"] for one in body] == [one.name for one in MEASUREMENTS]
-    assert body[0] == {"name": "temperature", "label": "Temperature", "unit": "°C", "low": -40, "high": 85}
+    assert body[0] == {"name": "temperature", "label": "Temperature", "unit": "°C", "shownUnit": "°C", "low": -40, "high": 85}
 
 
 async def test_metrics_export_the_ledger(client: Client) -> None:

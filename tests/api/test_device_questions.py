@@ -27,7 +27,7 @@ from bridge.devices.commands import CommandService
 from bridge.devices.locations import Locations
 from bridge.devices.profile_service import ProfileService
 from bridge.devices.registry import Registry
-from bridge.settings import AccessSettings, DevicesSettings, HttpSettings
+from bridge.settings import AccessSettings, DevicesSettings, HttpSettings, PageSettings
 from tests.access.stage import EPOCH_MS, Mqtt, Notes
 from tests.access.tokens import TokenAccess, person, scope
 from tests.fakes import MemoryStore, RecordingPublisher
@@ -103,7 +103,7 @@ async def asking() -> AsyncIterator[Asked]:
     commands = CommandService(store.commands, registry, settings, socket=Mqtt(), mqtt=Mqtt())
     profiles = ProfileService(Profiles(), store.profiles, registry)
     app = web.Application(middlewares=[problems.middleware(), auth.middleware(access, notes, http)])
-    app.add_routes(ReadingsApi(store, authorizer).routes())
+    app.add_routes(ReadingsApi(store, authorizer, PageSettings()).routes())
     locations = Locations(store.locations, store, registry, RecordingPublisher(), store.ping)
     app.add_routes(DevicesApi(registry, profiles, locations, authorizer, notes, http).routes())
     submission = CommandSubmission(commands, authorizer, notes, http)

@@ -6,6 +6,7 @@ import { startApp } from "./app/app";
 import { AppContext } from "./app/context";
 import { AuthSession } from "./auth/session";
 import { loadPreferredLanguage } from "./components/layout/language-select";
+import { loadPreferredUnits } from "./components/layout/units-menu";
 import { AuthGate } from "./pages/auth-gate";
 import { Shell } from "./pages/shell";
 import "./style/tokens.css";
@@ -26,6 +27,7 @@ function Dashboard(): JSX.Element {
   );
 }
 
+loadPreferredUnits();
 await loadPreferredLanguage();
 render(<AuthGate session={session} page={Dashboard} />, document.body);
 

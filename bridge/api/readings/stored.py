@@ -23,6 +23,7 @@ from bridge.core.readings.reading import Reading
 from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buckets, format_width, parse_width
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store
+from bridge.settings import PageSettings
 
 _describes = partial(describes, tag="readings", permission=Permission.READ, by_link=True)
 POINTS_LIMIT = 2000
@@ -118,12 +119,17 @@ class ReadingsApi:
     """Routes of stored readings."""
 
     def __init__(
-        self, store: Store, authorizer: DeviceAuthorizer, published_until: Callable[[], int | None] = lambda: None
+        self,
+        store: Store,
+        authorizer: DeviceAuthorizer,
+        page: PageSettings,
+        published_until: Callable[[], int | None] = lambda: None,
     ) -> None:
         """`published_until` gives the cursor up to which no further reading is stored; None: up to the last one."""
         self._store = store
         self._authorizer = authorizer
         self._published_until = published_until
+        self._page = page
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -183,6 +189,7 @@ class ReadingsApi:
                     "name": measurement.name,
                     "label": measurement.label,
                     "unit": measurement.unit,
+                    "shownUnit": self._page.shown_unit(measurement.unit),
                     "low": _finite(measurement.usual[0]),
                     "high": _finite(measurement.usual[1]),
                 }

@@ -24,7 +24,7 @@ import type { Metrics } from "../model/bridge/metrics";
 import { parseMetrics } from "../model/bridge/metrics";
 import type { Command, CommandRequest, CommandResult } from "../model/command";
 import { failedCommand, parseCommand, parseCommandResult, parseCommands } from "../model/command";
-import type { AssessmentReport } from "../model/devices/assessment";
+import type { AirScale, AssessmentReport } from "../model/devices/assessment";
 import { parseReports } from "../model/devices/assessment";
 import type { DeviceDetail, DeviceIgnoredKeys, ExtraRecord } from "../model/devices/device-detail";
 import { parseDetail, parseExtraRecords, parseIgnoredKeysPage } from "../model/devices/device-detail";
@@ -140,9 +140,10 @@ export class ApiClient {
     return parseDetail(await this.#get(devicePath(id)));
   }
 
-  /** The bridge's assessments of these devices, or of all. */
-  async assessments(devices: readonly string[] = []): Promise<AssessmentReport[]> {
+  /** The bridge's assessments of these devices, or of all; by its own index unless one is given. */
+  async assessments(devices: readonly string[] = [], scale: AirScale | null = null): Promise<AssessmentReport[]> {
     const query = new URLSearchParams(devices.map((id) => ["device", id]));
+    if (scale !== null) query.set("scale", scale);
     return parseReports(await this.#get(`api/v1/assessments?${query}`));
   }
 

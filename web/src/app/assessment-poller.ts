@@ -22,8 +22,8 @@ export class AssessmentPoller {
   }
 
   async #run(): Promise<void> {
-    const { api, sync } = this.#app;
-    const reports = document.hidden ? [] : await api.assessments([this.#deviceId]).catch(() => []);
+    const { api, store, sync } = this.#app;
+    const reports = document.hidden ? [] : await api.assessments([this.#deviceId], store.airScale.peek()).catch(() => []);
     if (this.#isClosed) return;
     sync.applyAssessments(reports);
     this.#timer = setTimeout(() => void this.#run(), INTERVAL_MS);

@@ -12,6 +12,7 @@ import type { DataFlow } from "../model/bridge/data-flow";
 import type { ComponentStatus } from "../model/bridge/health";
 import type { Command } from "../model/command";
 import type { Refusal } from "../model/command-outcome";
+import type { AirScale } from "../model/devices/assessment";
 import type { Device } from "../model/devices/device";
 import type { DeviceAssessment } from "../model/devices/device-assessment";
 import { AssessmentReports } from "../model/devices/device-assessment";
@@ -73,6 +74,8 @@ export class Store {
   readonly newAlarms = signal<readonly Alarm[]>([]);
   /** The newest advice of each device, stale advice included. */
   readonly advice = signal<AdviceByDevice>(new Map());
+  /** The index by which this browser judges the air; null: that of the bridge. */
+  readonly airScale = signal<AirScale | null>(null);
   /** Whether the registry has been loaded. */
   readonly loaded = signal(false);
   /** Grows with every change of the feed. */

@@ -13,6 +13,7 @@ import type { CommandRequest, CommandResult } from "../model/command";
 import type { AssessmentReport } from "../model/devices/assessment";
 import type { DeviceRecord, Reading } from "../model/wire";
 import { parseSensorData, parseState } from "../model/wire";
+import { AirScaleChoice } from "./air-scale";
 import type { Painter } from "./paint";
 import type { Store } from "./store";
 
@@ -64,6 +65,7 @@ export class Sync {
   readonly #live: LiveConnection;
   readonly #poller: Poller;
   readonly #refresher: Refresher;
+  readonly #airScale: AirScaleChoice;
   readonly #alarmRefresher: Refresher;
   readonly #adviceRefresher: Refresher;
   readonly #delay = new DeliveryDelay();
@@ -84,6 +86,7 @@ export class Sync {
     this.#refresher = new Refresher(() => this.#refresh());
     this.#alarmRefresher = new Refresher(() => this.#loadAlarms());
     this.#adviceRefresher = new Refresher(() => this.#loadAdvice());
+    this.#airScale = new AirScaleChoice(store, api, (reports) => this.applyAssessments(reports));
     this.#poller = this.#createPoller();
     this.#live = new LiveConnection(base, this.#liveListener(), () => this.#cursor, () => session.token);
   }
@@ -104,8 +107,14 @@ export class Sync {
 
   /** Takes the bridge's assessments of some devices. */
   applyAssessments(reports: readonly AssessmentReport[]): void {
-    for (const report of reports) this.#store.assessments.put(report);
+    for (const report of reports) if (this.#airScale.takes(report)) this.#store.assessments.put(report);
     this.#painter.schedule();
+  }
+
+  /** Judges the air by this index from now on; by that of the bridge if it is none. */
+  chooseAirScale(scale: string): void {
+    this.#airScale.choose(scale);
+    this.#refresher.request();
   }
 
   /** Takes alarms as the bridge returned them. */
@@ -273,7 +282,7 @@ export class Sync {
   /** Both are loaded at once, so that the first paint has both. Throws if either fails, after the other was taken. */
   async #refresh(): Promise<void> {
     this.#adviceRefresher.request();
-    const assessments = this.#api.assessments().then((reports) => ({ reports }), (error: unknown) => ({ error }));
+    const assessments = this.#api.assessments([], this.#store.airScale.peek()).then((reports) => ({ reports }), (error: unknown) => ({ error }));
     await this.#loadDevices(assessments.then((loaded) => ("reports" in loaded ? loaded.reports : [])));
     const loaded = await assessments;
     if ("error" in loaded) throw loaded.error;

@@ -13,7 +13,7 @@ describe("the words of an alarm", () => {
   });
 
   test.each([
-    ["ru", "Угарный газ 212 ppm: Cellar, Home", "Немедленно выйдите все. По пути откройте окна и двери, снаружи вызовите экстренные службы."],
+    ["ru", "Угарный газ 212 млн⁻¹: Cellar, Home", "Немедленно выйдите все. По пути откройте окна и двери, снаружи вызовите экстренные службы."],
     ["es", "Monóxido de carbono 212 ppm en Cellar, Home", "Salgan todos ahora. Abran ventanas y puertas al salir y llamen a emergencias desde fuera."],
     ["fr", "Monoxyde de carbone 212 ppm\u00a0: Cellar, Home", "Tout le monde dehors. Ouvrez fenêtres et portes en partant et appelez les secours de l’extérieur."],
   ] as const)("are in the language of the page: %s", async (language, message, advice) => {
@@ -61,7 +61,7 @@ test.each([
 });
 
 test("a figure has its unit, and a boolean has none", () => {
-  expect([figureText(212.35, "ppm"), figureText(true, "ppm"), figureText(5, null)]).toEqual(["212.4 ppm", "yes", "5"]);
+  expect([figureText(212.35, { field: "coPpm", unit: "ppm" }), figureText(true, { field: "flameDetected", unit: "ppm" }), figureText(5, { field: null, unit: null })]).toEqual(["212.4 ppm", "yes", "5"]);
 });
 
 describe("a violation that became known later", () => {

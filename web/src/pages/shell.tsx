@@ -1,4 +1,4 @@
-import { computed } from "@preact/signals";
+import { computed, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
@@ -14,9 +14,11 @@ import { AlarmBell, AlarmSpeech } from "../components/layout/alarm-bell";
 import { ConnectionBanner, ConnectionStatus, NoticeBanner, StatusSpeech, TroubleBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
+import { UnitsMenu } from "../components/layout/units-menu";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { t } from "../i18n";
+import { setBridgeUnits } from "../i18n/units";
 import { findingSeverity } from "../model/bridge/health";
 import type { Route } from "../model/route";
 import { hrefOf, parseRoute } from "../model/route";
@@ -35,7 +37,7 @@ history.scrollRestoration = "manual"; // the browser would scroll before the pag
 
 /** The frame around every page. */
 export function Shell(): JSX.Element {
-  const { session } = useApp();
+  const { session, store } = useApp();
   const current = route.value;
   const main = useRef<HTMLElement>(null);
   const { number, scrollY } = address.arrival.value;
@@ -49,6 +51,7 @@ export function Shell(): JSX.Element {
     if (isOther && !isFirst) scrollTo(0, 0);
     return undefined;
   }, [number, path]);
+  useSignalEffect(() => setBridgeUnits(store.table.value));
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>{t("app.skip")}</a>
@@ -73,7 +76,7 @@ export function Shell(): JSX.Element {
       <main id="main" tabIndex={-1} ref={main}>
         <Page route={current} />
       </main>
-      <Footer />
+      <Footer><UnitsMenu /></Footer>
       <Title current={current} />
     </>
   );

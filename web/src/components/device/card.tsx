@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 
 import { useDevice, useStore, useTrend } from "../../app/context";
-import { ageText, fieldLabel, t, valueText } from "../../i18n";
+import { ageText, fieldLabel, t, unitText, valueText } from "../../i18n";
 import { levelText } from "../../i18n/assessment-text";
 import type { Device } from "../../model/devices/device";
 import { issuesOf } from "../../model/devices/issues";
@@ -105,7 +105,7 @@ function CardValue({ device, primaryValue: { measurement, entry, judgement }, is
       <dd>
         {isWorrying(severity) && <ValueSymbol judgement={judgement} />}
         <span class="figure">{valueText(entry.value, measurement.name)}</span>
-        {entry.value !== null && measurement.unit && <span class="unit"> {measurement.unit}</span>}
+        {entry.value !== null && measurement.unit && <span class="unit"> {unitText(measurement.name, measurement.unit)}</span>}
         {trend && <span class="visually-hidden">, {t(`device.trend.${trend}`)}</span>}
         {isOld && <span class="age"> {t("value.age", { age: ageText(now - entry.measuredAt) })}</span>}
       </dd>

@@ -6,6 +6,7 @@ import { roleOf } from "../../auth/identity";
 import type { AuthSession } from "../../auth/session";
 import { t } from "../../i18n";
 import { Icon } from "../icon";
+import { closeFromOutside } from "./popover";
 
 /** The user's name, role and logout. Empty without authentication. */
 export function AccountMenu({ session }: { session: AuthSession }): JSX.Element | null {
@@ -35,26 +36,4 @@ export function AccountMenu({ session }: { session: AuthSession }): JSX.Element 
       </div>
     </details>
   );
-}
-
-/** Closes the menu on Escape, and when the pointer or the focus goes elsewhere. Returns a function that removes the listeners. */
-function closeFromOutside(details: { readonly current: HTMLDetailsElement | null }): () => void {
-  const onOutside = ({ target }: Event): void => {
-    const { current } = details;
-    if (current?.open && target instanceof Node && !current.contains(target)) current.open = false;
-  };
-  const onKeyDown = ({ key }: KeyboardEvent): void => {
-    const { current } = details;
-    if (key !== "Escape" || !current?.open) return;
-    current.open = false;
-    current.querySelector("summary")?.focus();
-  };
-  addEventListener("pointerdown", onOutside);
-  addEventListener("focusin", onOutside);
-  addEventListener("keydown", onKeyDown);
-  return () => {
-    removeEventListener("pointerdown", onOutside);
-    removeEventListener("focusin", onOutside);
-    removeEventListener("keydown", onKeyDown);
-  };
 }

@@ -1,9 +1,10 @@
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 
 import { t } from "../../i18n";
 import { LanguageSelect } from "./language-select";
 
-export function Footer(): JSX.Element {
+/** `children` come before the language. */
+export function Footer({ children }: { children?: ComponentChildren }): JSX.Element {
   return (
     <footer class="footer">
       <p>{t("app.disclaimer")}</p>
@@ -12,7 +13,10 @@ export function Footer(): JSX.Element {
         <li><a href="examples/">{t("footer.examples")}</a></li>
         <li><a href="api/docs">{t("footer.docs")}</a></li>
       </ul>
-      <LanguageSelect />
+      <div class="choices">
+        {children}
+        <LanguageSelect />
+      </div>
     </footer>
   );
 }

@@ -10,7 +10,7 @@ describe("an assessment from the bridge", () => {
   test("is taken as it was sent", () => {
     const sent = judged("index.co2", 2, { value: 1340, unit: "unit.ppm", field: "co2", levelKey: "level.co2.elevated" });
     expect(parseReports({ assessments: [{ deviceId: "kitchen", at: AT, scale: "us-epa", score: 55, assessments: [sent] }] })).toEqual([
-      { deviceId: "kitchen", at: Date.parse(AT), assessments: [{ ...sent, complete: true, minutesLeft: null }] },
+      { deviceId: "kitchen", scale: "us-epa", at: Date.parse(AT), assessments: [{ ...sent, complete: true, minutesLeft: null }] },
     ]);
   });
 

@@ -7,6 +7,14 @@
 
 import { field, list, number, text, time } from "../json";
 
+/** The indices for particles, ozone, nitrogen and sulphur dioxide. */
+export const AIR_SCALES = ["us-epa", "european"] as const;
+export type AirScale = (typeof AIR_SCALES)[number];
+
+export function asAirScale(text: string | null): AirScale | null {
+  return AIR_SCALES.find((one) => one === text) ?? null;
+}
+
 /** Common to all standards, which have two to six classes each: 0 is no action needed, 5 is danger to everyone. */
 export type Level = 0 | 1 | 2 | 3 | 4 | 5;
 
@@ -49,6 +57,8 @@ export type Assessment = CompleteAssessment | PendingAssessment;
 /** The assessments of a device at one moment, the worst first, incomplete ones last. */
 export interface AssessmentReport {
   readonly deviceId: string;
+  /** The index of particles and gases; null where the bridge does not say. */
+  readonly scale: AirScale | null;
   /** Milliseconds since the epoch, by the bridge's clock. */
   readonly at: number;
   readonly assessments: readonly Assessment[];
@@ -68,7 +78,7 @@ export function parseReport(body: unknown): AssessmentReport | null {
   const [deviceId, at] = [text(field(body, "deviceId")), time(field(body, "at"))];
   if (!deviceId || at === null) return null;
   const assessments = list(field(body, "assessments")).slice(0, MAX_ASSESSMENTS).flatMap((one) => parseAssessment(one) ?? []);
-  return { deviceId, at, assessments };
+  return { deviceId, scale: asAirScale(text(field(body, "scale"))), at, assessments };
 }
 
 function parseAssessment(body: unknown): Assessment | null {
