@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from bridge.air.assessment import Assessment
+from bridge.air.bands import field_bands
 from bridge.air.hazards import EN_STANDARD, UL_STANDARD
 from bridge.air.judge import HOURLY_FIELDS, AirInput, AirScale, assess
 from bridge.air.score import global_score
@@ -104,6 +105,10 @@ class AirMonitor:
         now_ms = self._clock()
         window = self._windows().window(device_id)
         return self._body(device_id, window, [] if window is None else self._assess(device_id, window, now_ms), now_ms)
+
+    def standards(self) -> dict[str, Any]:
+        """Return the bands of the standards in force as JSON types: `scale`, `standards`."""
+        return {"scale": self.scale.value, "standards": [one.public() for one in field_bands(self.scale)]}
 
     def _body(self, device_id: str, window: DeviceWindow | None, assessed: Sequence[Assessment], now_ms: int) -> dict[str, Any]:
         return {

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
-from bridge.api.openapi.air_models import AssessmentsResponse
+from bridge.api.middleware.problems import json_response
+from bridge.api.openapi.air_models import AssessmentsResponse, StandardsResponse
 from bridge.core.access.permissions import Permission
 from bridge.core.readings.identity import normalize_device_id
 
@@ -32,7 +33,7 @@ class AssessmentsApi:
         self._authorizer = authorizer
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/api/v1/assessments", self._assessments)]
+        return [web.get("/api/v1/assessments", self._assessments), web.get("/api/v1/standards", self._standards)]
 
     @describes(
         "The air at each device, judged by named standards",
@@ -52,3 +53,12 @@ class AssessmentsApi:
             if len(bodies) % _DEVICES_A_TURN == 0:
                 await asyncio.sleep(0)
         return web.Response(body=b'{"assessments":[%b]}' % b",".join(bodies), content_type="application/json")
+
+    @describes(
+        "The classes of each standard as bands of values, as drawn in charts",
+        tag="readings",
+        permission=Permission.READ,
+        answers={200: StandardsResponse},
+    )
+    async def _standards(self, _: web.Request) -> web.Response:
+        return json_response(self._air.standards())
