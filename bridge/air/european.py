@@ -48,6 +48,15 @@ _INDICATORS = {
 }
 
 
+def indicator(field: str) -> Indicator:
+    return _INDICATORS[field]
+
+
+def starts(field: str) -> list[tuple[float, Rating]]:
+    """Return where each class begins, in the unit of the field."""
+    return list(zip((0.0, *(end / _MICROGRAMS[field] for end in ENDS[field])), _RATINGS, strict=True))
+
+
 def pollutant(field: str, window: HourlyWindow) -> Assessment:
     """Assess the last hour of pm25, pm10, no2, o3 or so2; the value is the class, 1 to 6."""
     averaged = mean(window, ONE_HOUR)

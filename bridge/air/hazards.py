@@ -55,6 +55,12 @@ _CO_NOW = Indicator("index.co.now", EN_STANDARD, "coPpm", "unit.ppm", "averaging
 _CO_DOSE = Indicator("index.co.dose", EN_STANDARD, "coPpm", "unit.percent", "averaging.dose", True, "caveat.dose")
 _FLAME_NOW = Indicator("index.flame", "standard.flame", "flameDetected", None, "averaging.latest", True, "caveat.flameSensor")
 
+CLASSES: Sequence[tuple[Indicator, Sequence[tuple[float, Rating]]]] = (
+    *((indicator, _GAS) for indicator in _GASES.values()),
+    (_CO_NOW, _CO),
+)
+"""The classes of single values, the worst first: of gases in percent of the lower limit, of carbon monoxide in ppm."""
+
 
 def explosive_gas(field: str, ppm: float) -> Assessment:
     """Assess ch4Ppm or lpgPpm; the value is the percentage of the lower explosive limit."""

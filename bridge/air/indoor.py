@@ -15,6 +15,7 @@
 """
 
 from bisect import bisect_left
+from collections.abc import Iterator
 
 from bridge.air.assessment import HAZARD_ORDER, Assessment, Indicator, Rating, rated
 
@@ -81,3 +82,13 @@ def recent_particles(mean: float) -> Assessment:
     """Assess the mean of PM2.5 over the last 10 minutes."""
     value = round(mean, 1)
     return next(rated(_PM25_RECENT, value, value, rating) for start, rating in _RECENT if value >= start)
+
+
+def classes() -> Iterator[tuple[Indicator, list[tuple[float, Rating]]]]:
+    """Yield where each class begins, in the unit of the field. "Unacceptable" begins just above its limit."""
+    co2_classes = [(0.0, _CO2_HARMLESS), (_CO2_ELEVATED_PPM, _CO2_ELEVATED), (_CO2_UNACCEPTABLE_PPM, _CO2_UNACCEPTABLE)]
+    yield _CO2, [*co2_classes, *reversed(_CO2_CLASSES)]
+    yield _TVOC, list(zip((0.0, *_TVOC_ENDS_PPB), _LEVELS, strict=True))
+    yield _ECO2, [(0.0, _ECO2_USUAL), (_ECO2_RAISED_PPM, _ECO2_RAISED)]
+    yield _PM25_RECENT, list(reversed(_RECENT))
+    yield _OWN_INDEX, [(float(level + 1), rating) for level, rating in enumerate(_LEVELS)]

@@ -76,6 +76,18 @@ _SO2_1H = Indicator("index.aqi.so2", "standard.epaAqi", "so2", None, "averaging.
 _OWN_INDEX = Indicator("index.device.epa", "standard.epaDevice", "aqi", None, "averaging.device", True, "caveat.deviceIndex")
 
 
+def classes(field: str) -> tuple[Indicator, list[tuple[float, Rating]]]:
+    """Return where each category begins, in the unit of the field, for the mean that the index is defined for."""
+    indicator = {"coPpm": _CO_8H, "o3": _O3_8H, "no2": _NO2_1H, "so2": _SO2_1H}.get(field) or _PARTICLES[field][1]
+    ratings = _CO if field == "coPpm" else _AIR
+    return indicator, [(low, rating) for (low, _), rating in zip(SCALES[field].bands, ratings, strict=False)]
+
+
+def own_index_classes() -> tuple[Indicator, list[tuple[float, Rating]]]:
+    """Return where each category of an index that the device computed begins."""
+    return _OWN_INDEX, [(low, rating) for (low, _), rating in zip(INDEX_BANDS, _AIR, strict=True)]
+
+
 def truncated(field: str, concentration: float) -> float:
     """Return a concentration without the decimal places that the index does not know."""
     scale: int = 10 ** SCALES[field].digits

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from bridge.air.assessment import Assessment
+from bridge.air.bands import field_bands
 from bridge.air.hazards import EN_STANDARD, UL_STANDARD
 from bridge.air.judge import HOURLY_FIELDS, AirInput, AirScale, assess
 from bridge.air.score import global_score
@@ -108,6 +109,11 @@ class AirMonitor:
         window = self._windows().window(device_id)
         assessed = [] if window is None else self._assess(device_id, window, now_ms, scale)
         return self._body(device_id, window, assessed, now_ms, scale)
+
+    def standards(self, scale: AirScale | None = None) -> dict[str, Any]:
+        """Return the bands of the standards as JSON types: `scale`, `standards`; by the bridge's scale if none is given."""
+        scale = scale or self.scale
+        return {"scale": scale.value, "standards": [one.public() for one in field_bands(scale)]}
 
     def _body(
         self, device_id: str, window: DeviceWindow | None, assessed: Sequence[Assessment], now_ms: int, scale: AirScale

@@ -11,7 +11,8 @@ from bridge.air.judge import AirScale
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
-from bridge.api.openapi.air_models import AssessmentsResponse
+from bridge.api.middleware.problems import json_response
+from bridge.api.openapi.air_models import AssessmentsResponse, StandardsResponse
 from bridge.core.access.permissions import Permission
 from bridge.core.readings.identity import normalize_device_id
 
@@ -28,13 +29,21 @@ class AssessmentsParameters(BaseModel):
     scale: Annotated[AirScale | None, Field(description="the index; unset: that of `air.scale`")] = None
 
 
+class StandardsParameters(BaseModel):
+    """The query of `GET /api/v1/standards`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scale: Annotated[AirScale | None, Field(description="the index; unset: that of `air.scale`")] = None
+
+
 class AssessmentsApi:
     def __init__(self, air: AirMonitor, authorizer: DeviceAuthorizer) -> None:
         self._air = air
         self._authorizer = authorizer
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/api/v1/assessments", self._assessments)]
+        return [web.get("/api/v1/assessments", self._assessments), web.get("/api/v1/standards", self._standards)]
 
     @describes(
         "The air at each device, judged by named standards",
@@ -58,3 +67,14 @@ class AssessmentsApi:
             if len(bodies) % _DEVICES_A_TURN == 0:
                 await asyncio.sleep(0)
         return web.Response(body=b'{"assessments":[%b]}' % b",".join(bodies), content_type="application/json")
+
+    @describes(
+        "The classes of each standard as bands of values, as drawn in charts",
+        tag="readings",
+        permission=Permission.READ,
+        query=StandardsParameters,
+        answers={200: StandardsResponse},
+    )
+    async def _standards(self, request: web.Request) -> web.Response:
+        asked = StandardsParameters.model_validate(dict(request.query))
+        return json_response(self._air.standards(asked.scale))

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from bridge.api.openapi.models import Response
 
 
@@ -42,3 +44,28 @@ class DeviceAssessments(Response):
 
 class AssessmentsResponse(Response):
     assessments: list[DeviceAssessments]
+
+
+class StandardBand(Response):
+    """A class of a standard, from `from` to where the next one begins, in the unit of the field."""
+
+    from_: float = Field(alias="from")
+    level: int
+    levelKey: str  # noqa: N815
+
+
+class StandardBands(Response):
+    """The classes of one standard for a field, by rising values; `key` is that of an assessment."""
+
+    key: str
+    field: str
+    standard: str
+    averaging: str
+    indicative: bool
+    caveat: str | None
+    bands: list[StandardBand]
+
+
+class StandardsResponse(Response):
+    scale: Literal["us-epa", "european"]
+    standards: list[StandardBands]
