@@ -8,6 +8,7 @@ export function Footer(): JSX.Element {
     <footer class="footer">
       <p>{t("app.disclaimer")}</p>
       <ul aria-label={t("footer.label")}>
+        <li><a href="./?wall">{t("footer.wall")}</a></li>
         <li><a href="test">{t("footer.tester")}</a></li>
         <li><a href="examples/">{t("footer.examples")}</a></li>
         <li><a href="api/docs">{t("footer.docs")}</a></li>
