@@ -17,10 +17,19 @@ import { PresenceBadge } from "../device/presence";
 
 const ARROWS = { rising: "↗", falling: "↘", steady: "" } as const;
 
+/** Beside a figure of 1. */
+const UNIT_SIZE = 0.6;
+const ARROW_DIGITS = 1.7;
+
 interface TileProps {
   readonly ranked: RankedDevice;
   /** How many values are shown. */
   readonly limit: number;
+}
+
+/** The width of a value with its unit and an arrow, in digits: the values of a device have one size, so that all fit. */
+function lengthOf({ measurement, entry }: PrimaryValue): number {
+  return valueText(entry.value, measurement.name).length + UNIT_SIZE * (measurement.unit?.length ?? 0) + ARROW_DIGITS;
 }
 
 /** A device in wall mode. */
@@ -40,7 +49,7 @@ export function Tile({ ranked: { device, severity }, limit }: TileProps): JSX.El
           {device.measuredAt !== null && <Age at={device.measuredAt} />}
         </p>
       </header>
-      <dl data-count={shown.length}>
+      <dl data-count={shown.length} style={{ "--length": Math.max(...shown.map(lengthOf), 0) }}>
         {shown.map((value) => (
           <TileValue key={value.measurement.name} device={device} primaryValue={value} severity={worst?.field === value.measurement.name ? severityOfOrder(worst.order) : "none"} />
         ))}
@@ -65,13 +74,12 @@ function TileValue({ device, primaryValue: { measurement, entry }, severity }: T
   const points = useTrendPoints(store.trends.of(device.id, measurement.name), store.bridgeNow());
   const trend = direction(measurement.name, points);
   const isStale = device.isStale(entry);
-  const text = valueText(entry.value, measurement.name);
   const unit = entry.value === null ? "" : measurement.unit;
   return (
-    <div data-severity={severity} data-stale={isStale} style={{ "--length": text.length + 0.6 * (unit ?? "").length + 1.5 }}>
+    <div data-severity={severity} data-stale={isStale}>
       <dt>{fieldLabel(measurement)}{isStale && <span class="age"> {t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</span>}</dt>
       <dd>
-        <span class="figure">{text}</span>
+        <span class="figure">{valueText(entry.value, measurement.name)}</span>
         {unit && <span class="unit"> {unit}</span>}
         {trend && <span class="visually-hidden">, {t(`device.trend.${trend}`)}</span>}
         {trend && <span class="trend" aria-hidden="true">{ARROWS[trend]}</span>}
