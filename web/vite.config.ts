@@ -13,7 +13,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // the content security policy forbids data: URLs
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    rolldownOptions: { input: ["index.html", "test.html"] },
+    rolldownOptions: { input: ["index.html", "test.html", "api/docs.html"] },
   },
   test: { include: ["src/**/*.test.ts"] },
 });

@@ -1,4 +1,4 @@
-"""The dashboard as built by Vite, the examples, and the Socket.IO client script."""
+"""The dashboard as built by Vite, with the test page, the API reference, the examples, and the Socket.IO client script."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,6 +9,7 @@ from bridge.api.middleware.auth import public
 from bridge.api.middleware.headers import DASHBOARD, standalone_headers
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+_NOT_BUILT = "the dashboard is not built: run `make install`, which needs npm"
 _FOLDERS = (_PACKAGE / "_page", _PACKAGE.parent / "web" / "dist")  # in the wheel; in a checkout
 
 
@@ -20,7 +21,7 @@ def routes(device_socket: _Handler) -> list[web.AbstractRouteDef]:
 
     `device_socket` serves the WebSocket handshakes at `/`: devices whose address has no path connect there.
     """
-    built = next((folder for folder in _FOLDERS if (folder / "index.html").exists()), None)
+    built = _built()
     if built is None:
         return [web.get("/", _root(_not_built, device_socket)), web.get("/socket.io/socket.io.js", _not_built)]
     page = _Page(built)
@@ -32,6 +33,18 @@ def routes(device_socket: _Handler) -> list[web.AbstractRouteDef]:
         *([web.static("/assets", built / "assets")] if (built / "assets").is_dir() else []),
         *(_examples(page, built / "examples") if (built / "examples").is_dir() else []),
     ]
+
+
+def reference() -> web.FileResponse:
+    """Return the page of the API description. Raises 404 if the dashboard is not built."""
+    built = _built()
+    if built is None:
+        raise web.HTTPNotFound(text=_NOT_BUILT)
+    return web.FileResponse(built / "api" / "docs.html", headers={"Cache-Control": "no-cache", **DASHBOARD})
+
+
+def _built() -> Path | None:
+    return next((folder for folder in _FOLDERS if (folder / "index.html").exists()), None)
 
 
 def _examples(page: "_Page", folder: Path) -> list[web.AbstractRouteDef]:
@@ -95,4 +108,4 @@ async def _redirect_to_examples(_: web.Request) -> web.Response:
 
 @public
 async def _not_built(_: web.Request) -> web.Response:
-    raise web.HTTPNotFound(text="the dashboard is not built: run `make install`, which needs npm")
+    raise web.HTTPNotFound(text=_NOT_BUILT)

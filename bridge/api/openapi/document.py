@@ -1,21 +1,24 @@
-"""The description of the API: OpenAPI 3.1 built from `@describes`, and an HTML page of it."""
+"""The description of the API: OpenAPI 3.1 built from `@describes`, and the page of the dashboard that shows it."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from bridge import __version__
+from bridge.api import pages
 from bridge.api.describe import PROBLEMS, Auth, Content, Operation, describes, operation_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import Problem
-from bridge.api.openapi.page import HEADERS, REFERENCE, Json, page
 from bridge.core.access.permissions import Permission
 from bridge.http.credentials import SESSION_COOKIE, cookie_name
 
+Json = dict[str, Any]
+
+REFERENCE = "#/components/schemas/"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _SUCCESS = {
     101: "switching protocols",
@@ -45,9 +48,15 @@ class OpenApi:
     async def _json(self, request: web.Request) -> web.Response:
         return json_response(self._built(request))
 
-    @describes("This description as an HTML page", answers={200: "text/html"}, tag="description", permission=Auth.NONE)
-    async def _page(self, request: web.Request) -> web.Response:
-        return web.Response(text=page(self._built(request)), content_type="text/html", headers=HEADERS)
+    @describes(
+        "This description as a page, which also sends requests",
+        answers={200: "text/html"},
+        problems=(404,),
+        tag="description",
+        permission=Auth.NONE,
+    )
+    async def _page(self, _: web.Request) -> web.FileResponse:
+        return pages.reference()
 
 
 _SCHEMES: Json = {
@@ -68,20 +77,35 @@ _SCHEMES: Json = {
 """Any one of these where access is required; none while it is open."""
 
 
-def operations(app: web.Application) -> Iterator[tuple[str, str, Operation]]:
-    """Yield method in lower case, path and description of every described route."""
+class DescribedRoute(NamedTuple):
+    """A route with its description."""
+
+    method: str
+    """In lower case."""
+    path: str
+    operation: Operation
+    alias_of: str | None
+    """The method and the path of the first route with the same handler and parameters, such as `PATCH /api/v1/devices/{id}`."""
+
+
+def operations(app: web.Application) -> Iterator[DescribedRoute]:
+    """Yield every described route."""
+    firsts: dict[tuple[Callable[..., Any], tuple[str, ...]], str] = {}
     for route in app.router.routes():
         operation = operation_of(route.handler)
         if operation is not None and route.method != "HEAD" and route.resource is not None:
-            yield route.method.lower(), route.resource.canonical, operation
+            path = route.resource.canonical
+            name = f"{route.method} {path}"
+            first = firsts.setdefault((route.handler, tuple(_PARAMETER.findall(path))), name)
+            yield DescribedRoute(route.method.lower(), path, operation, None if first == name else first)
 
 
-def document(routes: Iterator[tuple[str, str, Operation]]) -> Json:
-    """Build the OpenAPI 3.1 document."""
+def document(routes: Iterator[DescribedRoute]) -> Json:
+    """Build the OpenAPI 3.1 document. `x-alias-of` of an alias names the first route; `x-permission` is the needed right."""
     schemas = _Schemas()
     paths: dict[str, Json] = {}
-    for method, path, operation in routes:
-        paths.setdefault(path, {})[method] = _operation(method, path, operation, schemas)
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Sensor Bridge", "version": __version__, "license": {"name": "Apache-2.0"}},
@@ -90,7 +114,8 @@ def document(routes: Iterator[tuple[str, str, Operation]]) -> Json:
     }
 
 
-def _operation(method: str, path: str, operation: Operation, schemas: "_Schemas") -> Json:
+def _operation(route: DescribedRoute, schemas: "_Schemas") -> Json:
+    method, path, operation, alias_of = route
     described = {parameter["name"]: parameter for parameter in _parameters("path", operation.path)}
     parameters = [
         described.get(name) or {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
@@ -106,6 +131,9 @@ def _operation(method: str, path: str, operation: Operation, schemas: "_Schemas"
     }
     if isinstance(operation.permission, Permission):
         result["description"] = f"Needs the right to {operation.permission}, where access is required."
+        result["x-permission"] = operation.permission.value
+    if alias_of is not None:
+        result["x-alias-of"] = alias_of
     if parameters:
         result["parameters"] = parameters
     if operation.body:

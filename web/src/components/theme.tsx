@@ -6,7 +6,7 @@ import { Icon } from "./icon";
 import { loadPreference, savePreference } from "../app/preferences";
 
 const THEMES = ["auto", "light", "dark"] as const;
-type Theme = (typeof THEMES)[number];
+export type Theme = (typeof THEMES)[number];
 
 const KEY = "sensor-bridge.colours";
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
@@ -28,6 +28,12 @@ function next(): void {
   theme.value = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? "auto";
   apply();
   savePreference(KEY, theme.value);
+}
+
+/** The theme of this page alone: `given`, else the one that this browser remembers, else dark. For screens on a wall. */
+export function setWallTheme(given: Theme | null): void {
+  theme.value = given ?? (loadPreference(KEY) === null ? "dark" : theme.peek());
+  apply();
 }
 
 export function ThemeToggle(): JSX.Element {

@@ -3,15 +3,22 @@ import type { ComponentChildren, JSX } from "preact";
 import { t } from "../../i18n";
 import { LanguageSelect } from "./language-select";
 
-/** `children` come before the language. */
-export function Footer({ children }: { children?: ComponentChildren }): JSX.Element {
+interface FooterProps {
+  /** Leads from the page to the bridge's root. */
+  readonly root?: string;
+  /** Come before the language. */
+  readonly children?: ComponentChildren;
+}
+
+export function Footer({ root = "./", children }: FooterProps): JSX.Element {
   return (
     <footer class="footer">
       <p>{t("app.disclaimer")}</p>
       <ul aria-label={t("footer.label")}>
-        <li><a href="test">{t("footer.tester")}</a></li>
-        <li><a href="examples/">{t("footer.examples")}</a></li>
-        <li><a href="api/docs">{t("footer.docs")}</a></li>
+        <li><a href={`${root}?wall`}>{t("footer.wall")}</a></li>
+        <li><a href={`${root}test`}>{t("footer.tester")}</a></li>
+        <li><a href={`${root}examples/`}>{t("footer.examples")}</a></li>
+        <li><a href={`${root}api/docs`}>{t("footer.docs")}</a></li>
       </ul>
       <div class="choices">
         {children}
