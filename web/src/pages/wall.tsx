@@ -6,7 +6,7 @@ import { useApp } from "../app/context";
 import { Wall } from "../app/wall";
 import { Icon } from "../components/icon";
 import { AlarmSpeech } from "../components/layout/alarm-bell";
-import { ConnectionBanner, ConnectionStatus, HealthBanner } from "../components/layout/connection-status";
+import { ConnectionBanner, ConnectionStatus, StatusSpeech, TroubleBanner } from "../components/layout/connection-status";
 import { WallAlarms } from "../components/wall/alarms";
 import { Clock } from "../components/wall/clock";
 import { WallControls, toggleFullScreen } from "../components/wall/controls";
@@ -40,6 +40,7 @@ export function WallPage({ base, options }: WallPageProps): JSX.Element {
   return (
     <div class="wall" data-used={isUsed} data-connected={store.connection.value.open} onClick={(event) => onTap(event.target)}>
       <AlarmSpeech />
+      <StatusSpeech />
       <header>
         <h1>{current ? <Place page={current} /> : t("app.name")}</h1>
         <ConnectionStatus />
@@ -48,7 +49,7 @@ export function WallPage({ base, options }: WallPageProps): JSX.Element {
       <WallAlarms />
       <div class="banners">
         <ConnectionBanner />
-        <HealthBanner />
+        <TroubleBanner isBrief />
       </div>
       <main tabIndex={-1}>
         {current ? <Tiles key={current.key} page={current} /> : <p class="waiting">{t(store.loaded.value ? "wall.empty" : "overview.unknown")}</p>}

@@ -1,9 +1,8 @@
 import type { JSX } from "preact";
 
 import { useDevice, useStore, useTrend } from "../../app/context";
-import { ageText, fieldLabel, t, valueText } from "../../i18n";
+import { ageText, fieldLabel, t, unitText, valueText } from "../../i18n";
 import type { Device } from "../../model/devices/device";
-import { severityOfOrder } from "../../model/devices/device-assessment";
 import { issuesOf } from "../../model/devices/issues";
 import type { PrimaryValue } from "../../model/devices/primary-values";
 import { primaryValues } from "../../model/devices/primary-values";
@@ -29,29 +28,33 @@ interface TileProps {
 
 /** The width of a value with its unit and an arrow, in digits: the values of a device have one size, so that all fit. */
 function lengthOf({ measurement, entry }: PrimaryValue): number {
-  return valueText(entry.value, measurement.name).length + UNIT_SIZE * (measurement.unit?.length ?? 0) + ARROW_DIGITS;
+  return valueText(entry.value, measurement.name).length + UNIT_SIZE * shownUnit(measurement).length + ARROW_DIGITS;
+}
+
+function shownUnit({ name, unit }: PrimaryValue["measurement"]): string {
+  return unit ? unitText(name, unit) : "";
 }
 
 /** A device in wall mode. */
-export function Tile({ ranked: { device, severity }, limit }: TileProps): JSX.Element {
+export function Tile({ ranked: { device, severity, presence }, limit }: TileProps): JSX.Element {
   const store = useStore();
-  useDevice(device);
-  useTrend(device);
-  const shown = primaryValues(device, store.table.value, limit);
+  useDevice(device, true);
+  useTrend(device, true);
+  const shown = primaryValues(device, store.table.value, store.judgements(device), limit);
   const issues = issuesOf(device);
   const { worst } = store.assessment(device);
   return (
-    <li class="wall-tile" data-severity={severity} data-presence={device.presence}>
+    <li class="wall-tile" data-severity={severity} data-presence={presence}>
       <header>
         <h2>{device.name}</h2>
         <p class="state">
-          {device.presence === "offline" && <PresenceBadge device={device} />}
+          {presence !== "online" && presence !== "unknown" && <PresenceBadge device={device} />}
           {device.measuredAt !== null && <Age at={device.measuredAt} />}
         </p>
       </header>
       <dl data-count={shown.length} style={{ "--length": Math.max(...shown.map(lengthOf), 0) }}>
         {shown.map((value) => (
-          <TileValue key={value.measurement.name} device={device} primaryValue={value} severity={worst?.field === value.measurement.name ? severityOfOrder(worst.order) : "none"} />
+          <TileValue key={value.measurement.name} device={device} primaryValue={value} />
         ))}
       </dl>
       {shown.length === 0 && <p class="muted">{t("device.noReading")}</p>}
@@ -66,17 +69,16 @@ export function Tile({ ranked: { device, severity }, limit }: TileProps): JSX.El
 interface TileValueProps {
   readonly device: Device;
   readonly primaryValue: PrimaryValue;
-  readonly severity: string;
 }
 
-function TileValue({ device, primaryValue: { measurement, entry }, severity }: TileValueProps): JSX.Element {
+function TileValue({ device, primaryValue: { measurement, entry, judgement } }: TileValueProps): JSX.Element {
   const store = useStore();
   const points = useTrendPoints(store.trends.of(device.id, measurement.name), store.bridgeNow());
   const trend = direction(measurement.name, points);
-  const isStale = device.isStale(entry);
-  const unit = entry.value === null ? "" : measurement.unit;
+  const isStale = device.isStale(entry) || !device.isFreshSince(entry.measuredAt, store.bridgeNow());
+  const unit = entry.value === null ? "" : shownUnit(measurement);
   return (
-    <div data-severity={severity} data-stale={isStale}>
+    <div data-severity={isStale ? "none" : judgement?.severity ?? "none"} data-stale={isStale}>
       <dt>{fieldLabel(measurement)}{isStale && <span class="age"> {t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</span>}</dt>
       <dd>
         <span class="figure">{valueText(entry.value, measurement.name)}</span>

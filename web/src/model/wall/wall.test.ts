@@ -133,5 +133,5 @@ describe("the version of the page", () => {
 });
 
 function ranked(id: string, site: string, room: string, score = 0): RankedDevice {
-  return { device: device(id, { site, room }), severity: "none", score, condition: {} as RankedDevice["condition"], alarm: null };
+  return { device: device(id, { site, room }), severity: "none", score, presence: "online", condition: {} as RankedDevice["condition"], alarm: null };
 }
