@@ -32,6 +32,7 @@ const SHAPES = {
   soundOff: "M3.5 7.8v4.4h3L10.5 16V4L6.5 7.8h-3Zm10 .2 4 4m0-4-4 4",
   battery: "M2.5 6.5h13v7h-13zM17.5 8.8v2.4M5 9v2",
   audit: "M5 2.8h10v14.4H5zM8 6.8h4M8 10h4M8 13.2h2.5",
+  share: "M10 12.5V3m-3.5 3.5L10 3l3.5 3.5M5.5 9.5h-1v7.5h11V9.5h-1",
   sent: "M3.5 10h12m-5-5 5 5-5 5",
 } as const;
 

@@ -47,7 +47,7 @@ export function DevicePage({ id }: { id: string }): JSX.Element {
 
 function KnownDevice({ device }: { device: Device }): JSX.Element {
   const app = useApp();
-  const { store } = app;
+  const { session, store } = app;
   const history = useMemo(() => new DeviceHistory(app, device.id), [device]);
   const extras = useMemo(() => new DeviceExtras(app, device.id, history), [history]);
   const alarms = useMemo(() => new DeviceAlarms(app, device.id, history), [history]);
@@ -76,7 +76,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
           <p class="section-links">
             {assessments.length > 0 && <SectionLink id="assessments" label={t("assessment.title")} />}
             {hasFaults && <SectionLink id="sensor-health" label={t("fault.title")} />}
-            <SectionLink id="commands" label={t("command.title")} isBeside />
+            {session.sharedView === null && <SectionLink id="commands" label={t("command.title")} isBeside />}
             <SectionLink id="details" label={t("details.title")} isBeside />
             <a href={hrefOf({ page: "feed" }, { device: device.id })}>{t("feed.title")}</a>
           </p>
@@ -104,7 +104,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
         <AlsoSends extras={extras} history={history} />
       </div>
       <div class="side">
-        <Commands device={device} />
+        {session.sharedView === null && <Commands device={device} />}
         <DeviceDetails device={device} extras={extras} />
       </div>
     </article>

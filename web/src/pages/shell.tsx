@@ -14,6 +14,8 @@ import { AlarmBell, AlarmSpeech } from "../components/layout/alarm-bell";
 import { ConnectionBanner, ConnectionStatus, HealthBanner, NoticeBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
+import { ShareButton } from "../components/layout/share-button";
+import { SharedBanner } from "../components/layout/shared-banner";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { t } from "../i18n";
@@ -26,6 +28,7 @@ const FeedPage = lazy(async () => (await import("./feed")).FeedPage);
 const DiscoveryPage = lazy(async () => (await import("./discovery")).DiscoveryPage);
 const AlarmsPage = lazy(async () => (await import("./alarms")).AlarmsPage);
 const HealthPage = lazy(async () => (await import("./health")).HealthPage);
+const LinksPage = lazy(async () => (await import("./links")).LinksPage);
 const AuditPage = lazy(async () => (await import("./audit")).AuditPage);
 
 const address = viewAddress();
@@ -55,8 +58,9 @@ export function Shell(): JSX.Element {
         <a class="brand" href="#/"><Logo /><span>{t("app.name")}</span></a>
         <Navigation current={current} />
         <div class="tools">
-          <AlarmBell isCurrent={current.page === "alarms"} />
+          {session.sharedView === null && <AlarmBell isCurrent={current.page === "alarms"} />}
           <ConnectionStatus />
+          {session.sharedView === null && <ShareButton route={current} />}
           <ThemeToggle />
           <AccountMenu session={session} />
         </div>
@@ -66,6 +70,7 @@ export function Shell(): JSX.Element {
         <AlarmBanner isBrief={current.page === "alarms" && current.tab === "standing"} />
         <ConnectionBanner />
         <HealthBanner />
+        <SharedBanner session={session} />
         <NoticeBanner />
       </div>
       <main id="main" tabIndex={-1} ref={main}>
@@ -93,6 +98,8 @@ function Page({ route }: { route: Route }): JSX.Element {
       return <HealthPage />;
     case "audit":
       return <GuardedAuditPage />;
+    case "links":
+      return <GuardedLinksPage />;
     case "notFound":
       return <NotFound text={t("app.notFound")} />;
   }
@@ -102,6 +109,12 @@ function GuardedAuditPage(): JSX.Element {
   const { session } = useApp();
   if (hasAuditLog(session)) return <AuditPage />;
   return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "audit.forbidden")} />;
+}
+
+function GuardedLinksPage(): JSX.Element {
+  const { session } = useApp();
+  if (hasAuditLog(session)) return <LinksPage />;
+  return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "links.forbidden")} />;
 }
 
 function GuardedDiscoveryPage(): JSX.Element {
@@ -135,7 +148,7 @@ function navigationItems(session: AuthSession): readonly NavigationItem[] {
     [{ page: "overview" }, "overview"],
     [{ page: "feed" }, "feed"],
     ...(mayDiscover(session) ? [[{ page: "discovery" }, "discovery"] as const] : []),
-    [{ page: "health" }, "health"],
+    ...(session.sharedView === null ? [[{ page: "health" }, "health"] as const] : []),
     ...(hasAuditLog(session) ? [[{ page: "audit" }, "audit"] as const] : []),
   ];
 }
