@@ -126,6 +126,7 @@ async def test_only_admins_make_and_revoke_links_and_both_is_audited(made: Guard
     assert (listed["id"], listed["title"], listed["by"], "secret" in listed, "token" in listed) == (
         link_id, "Hall", "person:admin", False, False,
     )  # fmt: skip
+    bad: dict[str, object]
     for bad in (
         {"days": 0}, {"days": 366}, {"days": "soon"}, {"title": ""}, {"title": "a\nb"}, {"title": "x" * 101},
         {"view": "https://elsewhere.example/"}, {"view": "#/?link=sbl_1"}, {"view": "#/" + "x" * 1000}, {"devices": []},
@@ -225,7 +226,8 @@ async def test_live_connections_of_a_link_tell_of_its_devices_only(made: Guarded
                 assert not any(name in answer for name in OTHERS)
             assert '"ok":false' in answer.replace(" ", "")
         await socket_io.send('422["subscribe",{"since":0}]')
-        hearing, silent = [socket_io], []
+        hearing: list[ClientConnection] = [socket_io]
+        silent: list[ClientConnection] = []
         for path in (*HEARING, *SILENT):
             socket = await stack.enter_async_context(opened(made.bridge, path, headers=made.showing("visitor")))
             (hearing if path in HEARING else silent).append(socket)
