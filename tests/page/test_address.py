@@ -118,6 +118,8 @@ async def test_public_link_shows_its_device_without_a_login_until_it_is_revoked(
         # The token stays in the address on every page; the rest of the house is not there.
         await visitor.get_by_role("link", name="Overview").click()
         await expect(visitor.locator(".card")).to_have_count(1)
+        await expect(visitor.locator(".summary")).not_to_contain_text("not known")
+        await expect(visitor.locator(".summary")).not_to_contain_text("No alarm")
         await visitor.reload()
         await expect(visitor.locator(".card")).to_have_count(1)
         await visitor.evaluate("location.hash = '#/device/stove'")

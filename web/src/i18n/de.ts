@@ -138,6 +138,7 @@ const page: Translated = {
   "overview.noAlarm": "Kein Alarm",
   "overview.ok": "Alles in Ordnung",
   "overview.alarmsUnknown": "Alarme noch nicht bekannt",
+  "overview.alarmsHidden": "Alarme gehören nicht zu dieser Ansicht",
   "overview.alarmsCatchingUp": "Alarme werden noch beurteilt",
   "overview.attention": { one: "{count} Gerät braucht Aufmerksamkeit", other: "{count} Geräte brauchen Aufmerksamkeit" },
   "overview.air": { one: "{count} Raum sollte gelüftet werden", other: "{count} Räume sollten gelüftet werden" },

@@ -97,6 +97,7 @@ export const en = {
   "overview.noAlarm": "No alarm",
   "overview.ok": "All is well",
   "overview.alarmsUnknown": "Alarms not known yet",
+  "overview.alarmsHidden": "Alarms are not part of this view",
   "overview.alarmsCatchingUp": "Alarms still being judged",
   "overview.attention": { one: "{count} device needs attention", other: "{count} devices need attention" },
   "overview.air": { one: "{count} room wants air", other: "{count} rooms want air" },

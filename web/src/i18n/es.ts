@@ -138,6 +138,7 @@ const page: Translated = {
   "overview.noAlarm": "Sin alarmas",
   "overview.ok": "Todo en orden",
   "overview.alarmsUnknown": "Alarmas aún desconocidas",
+  "overview.alarmsHidden": "Esta vista no incluye alarmas",
   "overview.alarmsCatchingUp": "Alarmas aún en evaluación",
   "overview.attention": { one: "{count} dispositivo requiere atención", other: "{count} dispositivos requieren atención" },
   "overview.air": { one: "{count} sala necesita aire fresco", other: "{count} salas necesitan aire fresco" },

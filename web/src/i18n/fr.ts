@@ -138,6 +138,7 @@ const page: Translated = {
   "overview.noAlarm": "Aucune alarme",
   "overview.ok": "Tout va bien",
   "overview.alarmsUnknown": "Alarmes pas encore connues",
+  "overview.alarmsHidden": "Cette vue ne contient pas les alarmes",
   "overview.alarmsCatchingUp": "Alarmes encore en cours d’évaluation",
   "overview.attention": { one: "{count} appareil demande votre attention", other: "{count} appareils demandent votre attention" },
   "overview.air": { one: "{count} pièce à aérer", other: "{count} pièces à aérer" },

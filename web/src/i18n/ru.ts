@@ -160,6 +160,7 @@ const page: Translated = {
   "overview.noAlarm": "Тревог нет",
   "overview.ok": "Всё в порядке",
   "overview.alarmsUnknown": "О тревогах пока неизвестно",
+  "overview.alarmsHidden": "Тревоги в этот вид не входят",
   "overview.alarmsCatchingUp": "Тревоги ещё проверяются",
   "overview.attention": {
     one: "{count} устройство требует внимания",

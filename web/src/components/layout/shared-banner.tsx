@@ -9,7 +9,7 @@ export function SharedBanner({ session }: { session: AuthSession }): JSX.Element
   if (view === null) return null;
   return (
     <div class="banner shared">
-      <p><strong>{view.title}</strong> {view.until !== null && t("shared.until", { time: formats.value.full(view.until) })}</p>
+      <p><strong>{view.title}</strong> · {view.until !== null && t("shared.until", { time: formats.value.full(view.until) })}</p>
     </div>
   );
 }
