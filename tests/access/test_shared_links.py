@@ -95,7 +95,7 @@ async def test_link_shows_its_devices_and_nothing_else_by_any_route(made: Guarde
         for device in ("hall", "stove"):
             path = re.sub(r"\{[^}]+\}", device, resource)
             query = "" if resource != path or device == "hall" else f"?device={device}"
-            sent = None if route.method == "GET" else {}
+            sent: object = None if route.method == "GET" else {}
             status, body, _ = await made.ask(route.method, path + query, made.showing("visitor"), sent)
             text = (body if isinstance(body, bytes) else orjson.dumps(body)).decode()
             if status < 400:
@@ -126,12 +126,12 @@ async def test_only_admins_make_and_revoke_links_and_both_is_audited(made: Guard
     assert (listed["id"], listed["title"], listed["by"], "secret" in listed, "token" in listed) == (
         link_id, "Hall", "person:admin", False, False,
     )  # fmt: skip
-    bad: dict[str, object]
-    for bad in (
+    mistakes: list[dict[str, object]] = [
         {"days": 0}, {"days": 366}, {"days": "soon"}, {"title": ""}, {"title": "a\nb"}, {"title": "x" * 101},
         {"view": "https://elsewhere.example/"}, {"view": "#/?link=sbl_1"}, {"view": "#/" + "x" * 1000}, {"devices": []},
         {"devices": ["a/#"]}, {"devices": [f"d{number}" for number in range(33)]}, {"rights": ["administer"]}, {"scope": None},
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for bad in mistakes:
         status, problem = await made.as_("admin", "POST", LINKS, NEW | bad)
         assert status in (400, 422), (bad, problem)
     assert (await made.as_("admin", "DELETE", f"{LINKS}/{link_id}"))[0] == 204

@@ -1,4 +1,4 @@
-"""What is chosen is in the address: links show the same view, "back" returns to it, and public links show only their devices."""
+"""Choices are in the address: links show the same view, "back" returns to it, and public links show only their devices."""
 
 from __future__ import annotations
 
