@@ -129,6 +129,7 @@ async def test_public_link_shows_its_device_without_a_login_until_it_is_revoked(
 
         await admin.get_by_role("link", name="All public links").click()
         row = admin.get_by_role("row").filter(has_text="hall")
+        assert await violations(admin) == []
         await row.get_by_role("button", name="Revoke hall").click()
         await admin.get_by_role("dialog").get_by_role("button", name="Revoke", exact=True).click()
         await expect(admin.get_by_text("There are no public links")).to_be_visible()
