@@ -37,6 +37,7 @@ from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
 from bridge.api.login.cookies import SessionCookies
 from bridge.api.login.pages import LoginPages
+from bridge.api.login.shared_links import SharedLinksApi
 from bridge.api.metrics import Counter, Distribution, MetricsApi
 from bridge.api.middleware import auth, connections, csrf, headers, problems
 from bridge.api.middleware.cors import CORS, Cors
@@ -44,7 +45,6 @@ from bridge.api.openapi.document import OpenApi
 from bridge.api.readings.latest_measurements import LatestMeasurementsApi
 from bridge.api.readings.stored import ReadingsApi
 from bridge.api.rejected import RejectedApi, Retry
-from bridge.api.shared_links import SharedLinksApi
 from bridge.api.status import StatusApi
 from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.health import Health

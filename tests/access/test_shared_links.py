@@ -95,7 +95,7 @@ async def test_link_shows_its_devices_and_nothing_else_by_any_route(made: Guarde
         for device in ("hall", "stove"):
             path = re.sub(r"\{[^}]+\}", device, resource)
             query = "" if resource != path or device == "hall" else f"?device={device}"
-            sent = None if route.method == "GET" else {}
+            sent: object = None if route.method == "GET" else {}
             status, body, _ = await made.ask(route.method, path + query, made.showing("visitor"), sent)
             text = (body if isinstance(body, bytes) else orjson.dumps(body)).decode()
             if status < 400:
@@ -126,11 +126,12 @@ async def test_only_admins_make_and_revoke_links_and_both_is_audited(made: Guard
     assert (listed["id"], listed["title"], listed["by"], "secret" in listed, "token" in listed) == (
         link_id, "Hall", "person:admin", False, False,
     )  # fmt: skip
-    for bad in (
+    mistakes: list[dict[str, object]] = [
         {"days": 0}, {"days": 366}, {"days": "soon"}, {"title": ""}, {"title": "a\nb"}, {"title": "x" * 101},
         {"view": "https://elsewhere.example/"}, {"view": "#/?link=sbl_1"}, {"view": "#/" + "x" * 1000}, {"devices": []},
         {"devices": ["a/#"]}, {"devices": [f"d{number}" for number in range(33)]}, {"rights": ["administer"]}, {"scope": None},
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for bad in mistakes:
         status, problem = await made.as_("admin", "POST", LINKS, NEW | bad)
         assert status in (400, 422), (bad, problem)
     assert (await made.as_("admin", "DELETE", f"{LINKS}/{link_id}"))[0] == 204
@@ -225,7 +226,8 @@ async def test_live_connections_of_a_link_tell_of_its_devices_only(made: Guarded
                 assert not any(name in answer for name in OTHERS)
             assert '"ok":false' in answer.replace(" ", "")
         await socket_io.send('422["subscribe",{"since":0}]')
-        hearing, silent = [socket_io], []
+        hearing: list[ClientConnection] = [socket_io]
+        silent: list[ClientConnection] = []
         for path in (*HEARING, *SILENT):
             socket = await stack.enter_async_context(opened(made.bridge, path, headers=made.showing("visitor")))
             (hearing if path in HEARING else silent).append(socket)
@@ -255,7 +257,7 @@ async def hears_the_hall_only(socket: ClientConnection, last: str | None) -> Non
                 if text == "2":
                     await socket.send("3")
                 assert not any(name in text for name in OTHERS), text
-                assert "alarm" not in text.lower() or '"alarms":[]' in text.replace(" ", ""), text
+                assert "alarm" not in text.lower(), text
                 if last is not None and '"hall"' in text and last in text:
                     return
     except TimeoutError:

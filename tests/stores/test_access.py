@@ -14,6 +14,7 @@ from bson.objectid import ObjectId
 from bridge.core.access.accounts import ApiKey, LoginSession, Revocation, User
 from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
+from bridge.core.access.shared_links import SharedLink
 from bridge.core.query import RetentionResult
 from bridge.ports import Store
 from tests.stores.test_store_contract import START_MS, Opener, opened
@@ -80,6 +81,17 @@ async def test_api_key_is_returned_unchanged(store: Store) -> None:
     assert await store.keys.all() == [KEY, device]
     assert await store.keys.remove(KEY.id)
     assert await store.keys.all() == [device]
+
+
+async def test_shared_link_is_returned_unchanged_until_it_is_removed(store: Store) -> None:
+    scope = ResourceScope(frozenset({"hall"}), frozenset({"Maison"}))
+    link = SharedLink("0a" * 8, "Küche 🌡", "#/device/hall?range=24h", "ab" * 32, scope, START_MS, FAR_MS, "person:alice")
+    assert await store.links.add(link)
+    assert not await store.links.add(replace(link, title="other"))
+    assert await store.links.get(link.id) == link
+    assert await store.links.all() == [link]
+    assert [await store.links.remove(link.id) for _ in range(2)] == [True, False]
+    assert await store.links.all() == []
 
 
 async def test_session_rotates_only_from_its_current_generation_and_once_under_concurrency(store: Store) -> None:

@@ -254,14 +254,13 @@ class SocketIoServer:
             statuses = [status for status in statuses if session.subscription.matches(status)]
         if statuses and sid in self._clients:
             self._hub.send_event(session, statuses)
-        if self._alarms is not None and sid in self._clients:
+        hides_alarms = device_filter is not None and device_filter.measured_only
+        if self._alarms is not None and not hides_alarms and sid in self._clients:
             self._hub.send_event(session, [Publication(StandingAlarms(self._standing(device_filter)))])
 
     def _standing(self, device_filter: DeviceFilter | None) -> list[Mapping[str, Any]]:
         """Return the standing alarms that a client may see, those of the bridge among them."""
         records = [] if self._alarms is None else self._alarms.standing_bodies()
-        if device_filter is not None and device_filter.measured_only:
-            return []
         if device_filter is not None:
             records = [one for one in records if one["deviceId"] is None or device_filter.allows(one["deviceId"])]
         return records[:STANDING_LIMIT]

@@ -38,6 +38,8 @@ import type { PushStatus } from "../model/push";
 import { parsePushStatus } from "../model/push";
 import type { Standard } from "../model/standards";
 import { parseStandards } from "../model/standards";
+import type { NewSharedLink, SharedLink } from "../model/shared-link";
+import { parseSharedLinks } from "../model/shared-link";
 import type { Bucket, DeviceRecord, Measurement, Reading } from "../model/wire";
 import { parseBuckets, parseDevice, parseDevices, parseMeasurements, parseReadings } from "../model/wire";
 
@@ -52,6 +54,9 @@ const LISTED_ALARMS = 50;
 const LISTED_ANOMALIES = 50;
 const ADVICE_PAGE_SIZE = 100;
 const NOT_FOUND = 404;
+const FORBIDDEN = 403;
+/** What a shared link shows. */
+const SHARED_PATHS = /^(api\/v1\/(readings|measurements|assessments|predictions|devices)\b(?!.*\/commands)|health$)/;
 
 /** An error response. The message is the bridge's own. */
 export class ApiError extends Error {
@@ -126,11 +131,14 @@ export class ApiClient {
   readonly #base: URL;
   readonly #onClock: (bridgeNow: number) => void;
   readonly #reauthenticate: () => Promise<boolean>;
+  readonly #bearer: () => string | null;
 
-  constructor(base: URL, onClock: (bridgeNow: number) => void, reauthenticate: () => Promise<boolean>) {
+  /** `bearer` is the token of a shared view, sent with every request; null: the browser sends its cookie. */
+  constructor(base: URL, onClock: (bridgeNow: number) => void, reauthenticate: () => Promise<boolean>, bearer: () => string | null = () => null) {
     this.#base = base;
     this.#onClock = onClock;
     this.#reauthenticate = reauthenticate;
+    this.#bearer = bearer;
   }
 
   async measurements(): Promise<Measurement[]> {
@@ -218,6 +226,19 @@ export class ApiClient {
       if (error instanceof ApiError) return failedCommand(error.message);
       throw error;
     }
+  }
+
+  async sharedLinks(): Promise<SharedLink[]> {
+    return parseSharedLinks(await this.#get("api/v1/links"));
+  }
+
+  /** Returns the token of the link, which the bridge tells only once. */
+  async addSharedLink(link: NewSharedLink): Promise<string> {
+    return text(field(await this.#request("POST", "api/v1/links", link), "token"));
+  }
+
+  async revokeSharedLink(id: string): Promise<void> {
+    await this.#request("DELETE", `api/v1/links/${encodeURIComponent(id)}`);
   }
 
   async status(): Promise<Status> {
@@ -372,6 +393,7 @@ export class ApiClient {
 
   /** Null where the bridge does not have the path: an older one, or one that does not analyse. */
   async #getIfServed(path: string): Promise<unknown> {
+    if (this.#isHidden(path)) return null;
     try {
       return await this.#get(path);
     } catch (error) {
@@ -389,13 +411,21 @@ export class ApiClient {
     return response.status === 401 && (await this.#reauthenticate()) ? this.#fetchOnce(...parts) : response;
   }
 
+  /** Whether a shared view does not have it: the bridge would refuse each request, and record that. */
+  #isHidden(path: string): boolean {
+    return this.#bearer() !== null && !SHARED_PATHS.test(path);
+  }
+
   async #fetchOnce(...[method, path, body, timeout = TIMEOUT_MS, signal]: RequestParts): Promise<Response> {
+    if (this.#isHidden(path)) throw new ApiError(FORBIDDEN, "this is not part of what the link shows");
+    const bearer = this.#bearer();
     const signals = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
     const response = await fetch(new URL(path, this.#base), {
       method,
       cache: "no-store",
       signal: AbortSignal.any(signals),
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+      headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...(bearer === null ? {} : { Authorization: `Bearer ${bearer}` }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const bridgeNow = Date.parse(response.headers.get("Date") ?? "");
     if (!Number.isNaN(bridgeNow)) this.#onClock(bridgeNow);

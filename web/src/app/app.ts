@@ -22,7 +22,7 @@ export interface App {
 export function startApp(base: URL, session: AuthSession): App {
   const store = new Store();
   const painter = new Painter(store);
-  const api = new ApiClient(base, (bridgeNow) => store.clock.observe(bridgeNow, Date.now()), () => session.reauthenticate());
+  const api = new ApiClient(base, (bridgeNow) => store.clock.observe(bridgeNow, Date.now()), () => session.reauthenticate(), () => session.bearer);
   const history = new OnScreenHistory(store, painter, api);
   const sync = new Sync(base, store, painter, api, session);
   sync.start();

@@ -59,9 +59,9 @@ export class DeviceAnnotations {
     await this.#load();
   }
 
-  /** What fails to load is tried again by the refresher. */
+  /** What fails to load is tried again by the refresher. Public links may read neither notes nor commands. */
   async #load(): Promise<void> {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#app.session.sharedView !== null) return;
     const { from, to } = this.#history.span.peek();
     const [notes, commands] = await Promise.all([
       this.#app.api.notes(this.#deviceId, { from, to: to + INTERVAL_MS }),

@@ -253,9 +253,14 @@ export class Sync {
   }
 
   async #loadAlarms(): Promise<void> {
+    this.#alarmsAt = Date.now();
+    if (this.#session.sharedView !== null) {
+      this.#store.alarmBook.hide();
+      this.#painter.alarmsChanged();
+      return;
+    }
     const { alarmBook } = this.#store;
     const load = alarmBook.beginLoad();
-    this.#alarmsAt = Date.now();
     try {
       const { alarms, isCatchingUp } = await this.#api.standingAlarms();
       alarmBook.endLoad(load, alarms, isCatchingUp);

@@ -158,6 +158,19 @@ describe("the address", () => {
     expect(zoom.value).toBe(1);
   });
 
+  test("keeps the token of a shared link on every page", () => {
+    const preferences = memory();
+    open("#/feed", preferences).address.signal(SORT).value = "name";
+    const { browser, address } = open("#/device/a?link=sbl_1", preferences);
+    browser.follow("#/feed");
+    expect(browser.location.hash).toBe("#/feed?sort=name&link=sbl_1");
+    browser.follow("#/?q=x");
+    expect(browser.location.hash).toBe("#/?q=x&link=sbl_1");
+    expect(address.signal(SEARCH).value).toBe("x");
+    browser.go(-2);
+    expect(browser.location.hash).toBe("#/device/a?link=sbl_1");
+  });
+
   test("of the first admin's link is left alone", () => {
     const preferences = memory();
     open("#/", preferences).address.signal(SORT).value = "name";

@@ -2,7 +2,7 @@ import type { ReadonlySignal } from "@preact/signals";
 import { batch, computed, signal } from "@preact/signals";
 
 import type { Fragment, ViewParam } from "../model/view-param";
-import { formatFragment, pageOf, parseFragment, readParam, textOf, writeParam } from "../model/view-param";
+import { LINK, formatFragment, pageOf, parseFragment, readParam, textOf, writeParam } from "../model/view-param";
 import { loadPreference, savePreference } from "./preferences";
 
 /** Browsers refuse more than about a hundred changes of the address in ten seconds; gestures on charts make sixty a second. */
@@ -148,7 +148,10 @@ export class ViewAddress {
     }
     const isPage = fragment.path.startsWith("#/");
     const remembered = fragment.query === null && isPage ? this.#preferences.load(storageKey(fragment.path)) : null;
-    this.fragment.value = remembered ? parseFragment(formatFragment({ path: fragment.path, query: remembered })) : fragment;
+    const query = remembered ? parseFragment(`#/?${remembered}`).query : fragment.query;
+    const link = readParam(this.fragment.peek().query, LINK);
+    const isLinked = link === null || readParam(query, LINK) !== null;
+    this.fragment.value = { path: fragment.path, query: isLinked ? query : writeParam(query, LINK, link) };
     if (isPage) this.#write("replaceState", previous + 1);
     this.arrival.value = { number: previous + 1, scrollY: null };
   }

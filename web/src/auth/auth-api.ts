@@ -1,6 +1,6 @@
 import { readJson } from "../api/client";
-import type { AccessToken, Identity } from "./identity";
-import { parseIdentity, parseToken } from "./identity";
+import type { AccessToken, Identity, SharedView } from "./identity";
+import { parseIdentity, parseSharedView, parseToken } from "./identity";
 
 const TIMEOUT_MS = 10_000;
 
@@ -30,6 +30,12 @@ export class AuthApi {
 
   async refresh(): Promise<AccessToken> {
     return parseToken(await readJson(await this.#fetch("POST", "refresh", {})));
+  }
+
+  /** Exchanges the token of a shared link. */
+  async openLink(token: string): Promise<{ readonly view: SharedView; readonly token: AccessToken }> {
+    const body = await readJson(await this.#fetch("POST", "link", { token }));
+    return { view: parseSharedView(body), token: parseToken(body) };
   }
 
   async logout(): Promise<void> {

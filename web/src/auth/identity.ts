@@ -1,6 +1,7 @@
 /** The authenticated user, the access token, and why a session ended. */
 
 import { field, list, number, text, time } from "../model/json";
+import { LINK, parseFragment, readParam } from "../model/view-param";
 
 /** The bridge's names. */
 export const PERMISSIONS = ["see", "send", "command", "manage", "administer"] as const;
@@ -18,6 +19,12 @@ export interface Identity {
   readonly required: boolean;
 }
 
+/** What a shared link shows, and until when by the bridge's clock. */
+export interface SharedView {
+  readonly title: string;
+  readonly until: number | null;
+}
+
 /** Returned by login and refresh; used on connections that cannot use the cookie. */
 export interface AccessToken {
   readonly text: string;
@@ -32,6 +39,8 @@ export const MISSING_TOKEN = "missing";
 const MIN_RENEWAL_DELAY_MS = 1000;
 const MAX_TOKEN_LENGTH = 4096;
 const MAX_NAME_LENGTH = 64;
+const MAX_TITLE_LENGTH = 100;
+const MAX_LINK_LENGTH = 128;
 
 export function parseIdentity(body: unknown): Identity {
   const granted = list(field(body, "rights"));
@@ -57,6 +66,16 @@ export function roleOf({ permissions }: Identity): Role {
 /** Milliseconds until the renewal: 65 to 75 % of the lifetime. `random` (0 to 1) keeps tabs of one session apart. */
 export function renewalDelay(lifetimeMs: number, random: number): number {
   return Math.max((0.75 - 0.1 * random) * lifetimeMs, MIN_RENEWAL_DELAY_MS);
+}
+
+export function parseSharedView(body: unknown): SharedView {
+  return { title: text(field(body, "title"), MAX_TITLE_LENGTH), until: time(field(body, "until")) };
+}
+
+/** The token of a shared link: `link=sbl_…` in the query of the fragment. */
+export function sharedLinkIn(hash: string): string | null {
+  const token = readParam(parseFragment(hash).query, LINK);
+  return token === null || token === "" ? null : token.slice(0, MAX_LINK_LENGTH);
 }
 
 /**

@@ -3,8 +3,8 @@ import { signal } from "@preact/signals";
 import { ApiError } from "../api/client";
 import { field, text } from "../model/json";
 import { AuthApi } from "./auth-api";
-import type { AccessToken, Identity, Permission, SessionEnd, SetupLink } from "./identity";
-import { MISSING_TOKEN, SESSION_ENDS, renewalDelay, sessionEndReason, setupLinkIn } from "./identity";
+import type { AccessToken, Identity, Permission, SessionEnd, SetupLink, SharedView } from "./identity";
+import { MISSING_TOKEN, SESSION_ENDS, renewalDelay, sessionEndReason, setupLinkIn, sharedLinkIn } from "./identity";
 import { withSessionLock } from "./session-lock";
 import type { TabMessage } from "./tab-channel";
 import { TabChannel } from "./tab-channel";
@@ -26,6 +26,10 @@ export type AuthState =
   /** The bridge requires no authentication. */
   | { readonly kind: "open" }
   | { readonly kind: "loggedIn"; readonly identity: Identity }
+  /** Opened by a shared link, without a login. */
+  | { readonly kind: "shared"; readonly view: SharedView }
+  /** The link in the address has expired, was revoked, or never was one. */
+  | { readonly kind: "linkEnded"; readonly hasExpired: boolean }
   /** `reason` is null without an earlier session. */
   | { readonly kind: "loggedOut"; readonly reason: SessionEnd | null }
   /** Opened by the setup link, while there is no user yet. */
@@ -45,20 +49,26 @@ export class AuthSession {
   #expiresAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reauthenticating: Promise<boolean> | null = null;
+  /** The token of the shared link in the address. */
+  readonly #link = sharedLinkIn(location.hash);
 
   constructor(base: URL) {
     this.#api = new AuthApi(base);
     this.#tabs = new TabChannel(base, (message) => this.#onMessage(message));
-    addEventListener("hashchange", () => this.#useSetupLink());
+    addEventListener("hashchange", () => {
+      const link = sharedLinkIn(location.hash);
+      if (link !== null && link !== this.#link) location.reload();
+      this.#useSetupLink();
+    });
   }
 
   /** Resolves once the bridge has answered who is logged in. */
   async start(): Promise<void> {
     while (this.state.peek().kind === "checking" || this.state.peek().kind === "unavailable") {
       try {
-        await this.#loadIdentity();
+        await (this.#link === null ? this.#loadIdentity() : this.#openLink(this.#link));
       } catch (error) {
-        if (error instanceof ApiError && error.status === 401) await this.#restore(error.code);
+        if (error instanceof ApiError && error.status === 401 && this.#link === null) await this.#restore(error.code);
         else this.state.value = { kind: "unavailable" };
       }
       this.#useSetupLink();
@@ -68,6 +78,7 @@ export class AuthSession {
 
   can(permission: Permission): boolean {
     const state = this.state.value;
+    if (state.kind === "shared") return permission === "see";
     return state.kind === "open" || (state.kind === "loggedIn" && state.identity.permissions.has(permission));
   }
 
@@ -75,6 +86,17 @@ export class AuthSession {
   get userName(): string | null {
     const state = this.state.value;
     return state.kind === "loggedIn" ? state.identity.name : null;
+  }
+
+  /** Null unless a shared link opened the page. */
+  get sharedView(): SharedView | null {
+    const state = this.state.value;
+    return state.kind === "shared" ? state.view : null;
+  }
+
+  /** For requests that must not use the cookie: it may be of a user who has opened a shared link. */
+  get bearer(): string | null {
+    return this.state.peek().kind === "shared" ? this.token ?? "" : null;
   }
 
   /** Required for data that is not tied to a device. */
@@ -131,12 +153,38 @@ export class AuthSession {
   async #reauthenticate(): Promise<boolean> {
     const { kind } = this.state.peek();
     if (kind === "open") this.#end(null); // authentication has become required
+    if (kind === "shared" && this.#link !== null) return this.#renewLink(this.#link);
     if (kind !== "loggedIn") return false;
     const before = this.#token;
     try {
       return await withSessionLock(async () => this.#token !== before || (await this.#renew()));
     } catch {
       this.#scheduleRenewal(RENEWAL_RETRY_MS);
+      return false;
+    }
+  }
+
+  /** While access is open there are no shared links, and everything is shown. Throws when the bridge cannot tell at the moment. */
+  async #openLink(link: string): Promise<void> {
+    try {
+      const { view, token } = await this.#api.openLink(link);
+      this.state.value = { kind: "shared", view };
+      this.#setToken(token);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 403) await this.#loadIdentity();
+      else if (error.status === 400 || error.status === 401) this.state.value = { kind: "linkEnded", hasExpired: error.code === "expired" };
+      else throw error;
+    }
+  }
+
+  async #renewLink(link: string): Promise<boolean> {
+    try {
+      this.#setToken((await this.#api.openLink(link)).token);
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) this.#end(null);
+      else this.#scheduleRenewal(RENEWAL_RETRY_MS);
       return false;
     }
   }

@@ -35,6 +35,7 @@ const SHAPES = {
   audit: "M5 2.8h10v14.4H5zM8 6.8h4M8 10h4M8 13.2h2.5",
   more: "M4.5 10h.2M10 10h.2M15.5 10h.2",
   compare: "M3 14.5c3-8 5 2 8-3s3.500-6 6-6M3 7c3 0 4 6 7 6s4-1 7-1",
+  share: "M10 12.5V3m-3.5 3.5L10 3l3.5 3.5M5.5 9.5h-1v7.5h11V9.5h-1",
   sent: "M3.5 10h12m-5-5 5 5-5 5",
 } as const;
 

@@ -8,7 +8,7 @@ export const AUDIT_ACTIONS = [
   "command", "command refused",
   "device added", "device changed", "device removed", "note added", "note removed",
   "user added", "user changed", "user removed",
-  "key added", "key removed",
+  "key added", "key removed", "link added", "link removed",
   "subscription added", "subscription removed", "survey",
   "alarm acknowledge", "alarm reset", "alarm shelve", "alarm unshelve", "alarm out-of-service", "alarm in-service",
   "anomaly wrong", "commands after advice on", "commands after advice off",

@@ -15,6 +15,7 @@ export type Route =
   | { readonly page: "alarms"; readonly tab: AlarmTab }
   | { readonly page: "health" }
   | { readonly page: "audit" }
+  | { readonly page: "links" }
   | { readonly page: "notFound" };
 
 /** How the link for the first admin begins, which leads to the overview. */
@@ -36,6 +37,7 @@ export function parseRoute(hash: string): Route {
     const tab = ALARM_TABS.find((one) => one === (rest[0] ?? "standing"));
     return tab ? { page, tab } : { page: "notFound" };
   }
+  if (page === "admin" && rest.length === 1 && rest[0] === "links") return { page: "links" };
   if ((page === "compare" || page === "feed" || page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
   return { page: "notFound" };
 }
@@ -50,6 +52,8 @@ function pathOf(route: Route): string {
   switch (route.page) {
     case "device":
       return `#/device/${encodeURIComponent(route.id)}`;
+    case "links":
+      return "#/admin/links";
     case "alarms":
       return route.tab === "standing" ? "#/alarms" : `#/alarms/${route.tab}`;
     case "measurement":

@@ -21,6 +21,9 @@ export interface ParamOptions<T> {
   readonly remember?: boolean | ((value: T) => boolean);
 }
 
+/** The parameter of a shared link: its token. It stays in the address on every page. */
+export const LINK = "link";
+
 const MAX_QUERY_LENGTH = 4000;
 const MAX_TEXT_LENGTH = 200;
 

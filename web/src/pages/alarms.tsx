@@ -70,6 +70,7 @@ function Tab({ tab }: { tab: AlarmTab }): JSX.Element {
 function Knowledge(): JSX.Element | null {
   const knowledge = useStore().alarmKnowledge.value;
   if (knowledge === "known") return null;
+  if (knowledge === "hidden") return <p class="notice" role="status">{t("overview.alarmsHidden")}</p>;
   return <p class="notice" role="status">{t(knowledge === "unknown" ? "alarms.unknown" : "alarms.catchingUp")}</p>;
 }
 

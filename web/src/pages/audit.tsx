@@ -137,5 +137,5 @@ function Row({ event }: { event: AuditEvent }): JSX.Element {
 }
 
 function actorKindText(kind: string): string {
-  return kind === "program" || kind === "device" || kind === "external" ? t(`audit.kind.${kind}`) : kind;
+  return kind === "program" || kind === "device" || kind === "external" || kind === "link" ? t(`audit.kind.${kind}`) : kind;
 }

@@ -7,6 +7,17 @@ import { t } from "../i18n";
 
 const LoginPage = lazy(async () => (await import("./login")).LoginPage);
 
+function LinkEnded({ hasExpired }: { hasExpired: boolean }): JSX.Element {
+  const logIn = (): void => location.replace(location.pathname + location.search); // without a fragment, so it loads
+  return (
+    <main class="waiting">
+      <h1>{t("shared.ended")}</h1>
+      <p>{t(hasExpired ? "shared.ended.expired" : "shared.ended.invalid")}</p>
+      <button type="button" onClick={logIn}>{t("shared.ended.login")}</button>
+    </main>
+  );
+}
+
 /** Shows the page to authenticated users, and the login page to others. */
 export function AuthGate({ session, page: Page }: { session: AuthSession; page: ComponentType }): JSX.Element | null {
   const state = session.state.value;
@@ -24,7 +35,10 @@ export function AuthGate({ session, page: Page }: { session: AuthSession; page: 
     case "loggedOut":
     case "setup":
       return <LoginPage session={session} state={state} />;
+    case "linkEnded":
+      return <LinkEnded hasExpired={state.hasExpired} />;
     case "open":
+    case "shared":
     case "loggedIn":
       return <Page />;
   }

@@ -50,7 +50,7 @@ export function DevicePage({ id }: { id: string }): JSX.Element {
 
 function KnownDevice({ device }: { device: Device }): JSX.Element {
   const app = useApp();
-  const { store } = app;
+  const { session, store } = app;
   const history = useMemo(() => new DeviceHistory(app, device.id), [device]);
   const extras = useMemo(() => new DeviceExtras(app, device.id, history), [history]);
   const alarms = useMemo(() => new DeviceAlarms(app, device.id, history), [history]);
@@ -82,8 +82,8 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
           <p class="section-links">
             {assessments.length > 0 && <SectionLink id="assessments" label={t("assessment.title")} />}
             {hasFaults && <SectionLink id="sensor-health" label={t("fault.title")} />}
-            <SectionLink id="annotations" label={t("annotation.title")} />
-            <SectionLink id="commands" label={t("command.title")} isBeside />
+            {session.sharedView === null && <SectionLink id="annotations" label={t("annotation.title")} />}
+            {session.sharedView === null && <SectionLink id="commands" label={t("command.title")} isBeside />}
             <SectionLink id="details" label={t("details.title")} isBeside />
             <a href={hrefOf({ page: "feed" }, { device: device.id })}>{t("feed.title")}</a>
           </p>
@@ -108,11 +108,13 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
       <AssessmentPanel device={device} />
       <div class="below">
         <SensorHealth standing={standing} all={allFaults} />
-        <AnnotationList annotations={annotations} fields={store.table.value.flatMap(({ name }) => (device.entries.has(name) ? [name] : []))} />
+        {session.sharedView === null && (
+          <AnnotationList annotations={annotations} fields={store.table.value.flatMap(({ name }) => (device.entries.has(name) ? [name] : []))} />
+        )}
         <AlsoSends extras={extras} history={history} />
       </div>
       <div class="side">
-        <Commands device={device} />
+        {session.sharedView === null && <Commands device={device} />}
         <DeviceDetails device={device} extras={extras} />
       </div>
     </article>

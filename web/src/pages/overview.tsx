@@ -69,7 +69,7 @@ function Summary(): JSX.Element {
   const { counts, connection, headline } = useStore();
   const { severity, statements: [first, ...others] } = headline.value;
   const isKnown = connection.value.open;
-  const isJudged = isKnown && first.kind !== "alarmsUnknown";
+  const isJudged = isKnown && first.kind !== "alarmsUnknown" && first.kind !== "alarmsHidden";
   return (
     <div class="summary" data-severity={isJudged ? severity : "unknown"}>
       <h1>
@@ -89,6 +89,7 @@ function statementText(statement: Statement): string {
       return t("overview.ok");
     case "alarmsUnknown":
     case "alarmsCatchingUp":
+    case "alarmsHidden":
       return t(`overview.${statement.kind}`);
     case "attention":
     case "air":

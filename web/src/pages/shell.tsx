@@ -14,6 +14,8 @@ import { AlarmBell, AlarmSpeech } from "../components/layout/alarm-bell";
 import { ConnectionBanner, ConnectionStatus, NoticeBanner, StatusSpeech, TroubleBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
+import { ShareButton } from "../components/layout/share-button";
+import { SharedBanner } from "../components/layout/shared-banner";
 import { UnitsMenu } from "../components/layout/units-menu";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
@@ -31,6 +33,7 @@ const FeedPage = lazy(async () => (await import("./feed")).FeedPage);
 const DiscoveryPage = lazy(async () => (await import("./discovery")).DiscoveryPage);
 const AlarmsPage = lazy(async () => (await import("./alarms")).AlarmsPage);
 const HealthPage = lazy(async () => (await import("./health")).HealthPage);
+const LinksPage = lazy(async () => (await import("./links")).LinksPage);
 const AuditPage = lazy(async () => (await import("./audit")).AuditPage);
 
 const address = viewAddress();
@@ -61,8 +64,9 @@ export function Shell(): JSX.Element {
         <a class="brand" href="#/"><Logo /><span>{t("app.name")}</span></a>
         <Navigation current={current} />
         <div class="tools">
-          <AlarmBell isCurrent={current.page === "alarms"} />
+          {session.sharedView === null && <AlarmBell isCurrent={current.page === "alarms"} />}
           <ConnectionStatus />
+          {session.sharedView === null && <ShareButton route={current} />}
           <ThemeToggle />
           <AccountMenu session={session} />
         </div>
@@ -73,6 +77,7 @@ export function Shell(): JSX.Element {
         <AlarmBanner isBrief={current.page === "alarms" && current.tab === "standing"} />
         <TroubleBanner isBrief={current.page === "health"} />
         <ConnectionBanner />
+        <SharedBanner session={session} />
         <NoticeBanner />
       </div>
       <main id="main" tabIndex={-1} ref={main}>
@@ -104,6 +109,8 @@ function Page({ route }: { route: Route }): JSX.Element {
       return <HealthPage />;
     case "audit":
       return <GuardedAuditPage />;
+    case "links":
+      return <GuardedLinksPage />;
     case "notFound":
       return <NotFound text={t("app.notFound")} />;
   }
@@ -113,6 +120,12 @@ function GuardedAuditPage(): JSX.Element {
   const { session } = useApp();
   if (hasAuditLog(session)) return <AuditPage />;
   return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "audit.forbidden")} />;
+}
+
+function GuardedLinksPage(): JSX.Element {
+  const { session } = useApp();
+  if (hasAuditLog(session)) return <LinksPage />;
+  return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "links.forbidden")} />;
 }
 
 function GuardedDiscoveryPage(): JSX.Element {
@@ -147,7 +160,7 @@ function navigationItems(session: AuthSession): readonly NavigationItem[] {
     [{ page: "compare" }, "compare"],
     [{ page: "feed" }, "feed"],
     ...(mayDiscover(session) ? [[{ page: "discovery" }, "discovery"] as const] : []),
-    [{ page: "health" }, "health"],
+    ...(session.sharedView === null ? [[{ page: "health" }, "health"] as const] : []),
     ...(hasAuditLog(session) ? [[{ page: "audit" }, "audit"] as const] : []),
   ];
 }

@@ -67,7 +67,7 @@ function Alarms(): JSX.Element {
   const hidden = alarms.value.length - shown.length;
   return (
     <>
-      {shown.length === 0 && alarmKnowledge.value !== "unknown" && <p class="waiting" role="status">{t("alarms.none")}</p>}
+      {shown.length === 0 && alarmKnowledge.value !== "unknown" && alarmKnowledge.value !== "hidden" && <p class="waiting" role="status">{t("alarms.none")}</p>}
       {sectionsOf(shown).map((section) => <Section key={section.priority} section={section} operator={operator} />)}
       {hidden > 0 && <p class="muted">{t("alarms.hiddenCount", { count: hidden })} <a href={hrefOf({ page: "alarms", tab: "hidden" })}>{t("alarms.tab.hidden")}</a></p>}
       <ActionBar alarms={shown} operator={operator} />

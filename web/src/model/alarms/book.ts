@@ -5,8 +5,8 @@ import { byUrgency, isActive, isCalling, isQuiet, isStanding, isUrgent, morePres
 
 export const MAX_ALARMS = 10_000;
 
-/** What is known of the alarms: nothing, all that the bridge knows so far, or all. */
-export type AlarmKnowledge = "unknown" | "catchingUp" | "known";
+/** What is known of the alarms: nothing, all that the bridge knows so far, or all. `hidden`: a shared view has none. */
+export type AlarmKnowledge = "unknown" | "catchingUp" | "known" | "hidden";
 
 /** A load that is under way, and the alarms of which newer events came meanwhile. */
 export type AlarmLoad = Set<string>;
@@ -24,6 +24,10 @@ export class AlarmBook {
     const load: AlarmLoad = new Set();
     this.#loads.add(load);
     return load;
+  }
+
+  hide(): void {
+    this.#know("hidden");
   }
 
   abandonLoad(load: AlarmLoad): void {

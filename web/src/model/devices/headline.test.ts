@@ -124,6 +124,7 @@ describe("the headline", () => {
   test("does not say that there is no alarm before it knows", () => {
     const house = new House().add("a", [GOOD]);
     expect(house.knows("unknown").headline()).toEqual(["none", "alarmsUnknown"]);
+    expect(house.knows("hidden").headline()).toEqual(["none", "well"]);
     expect(house.knows("catchingUp").headline()).toEqual(["none", "alarmsCatchingUp"]);
     expect(house.alarms(alarm("1")).headline()).toEqual(["alarm", "critical 1", "alarmsCatchingUp"]);
     expect(house.alarms().knows("known").headline()).toEqual(["none", "well"]);

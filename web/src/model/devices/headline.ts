@@ -10,7 +10,7 @@ import { HOLD_MS } from "./ranking";
 /** Alarms by their priority, then devices and rooms. */
 type Counted = Priority | "attention" | "air" | "silent";
 
-export type Statement = { readonly kind: Counted; readonly count: number } | { readonly kind: "noAlarm" | "well" | "alarmsUnknown" | "alarmsCatchingUp" };
+export type Statement = { readonly kind: Counted; readonly count: number } | { readonly kind: "noAlarm" | "well" | "alarmsUnknown" | "alarmsCatchingUp" | "alarmsHidden" };
 
 export interface Headline {
   readonly severity: Severity;
@@ -47,7 +47,9 @@ export class HeadlineWriter {
     const calm = notices + shown.length > 0 ? "notice" : "none";
     const severity = shown.some(isInBanner) ? "alarm" : warnings + counts.medium > 0 ? "warning" : calm;
     const statements: Statement[] = ORDER.filter((kind) => counts[kind] > 0).map((kind) => ({ kind, count: counts[kind] }));
-    if (knowledge !== "known") statements.push({ kind: knowledge === "unknown" ? "alarmsUnknown" : "alarmsCatchingUp" });
+    if (knowledge === "unknown") statements.push({ kind: "alarmsUnknown" });
+    if (knowledge === "catchingUp") statements.push({ kind: "alarmsCatchingUp" });
+    if (knowledge === "hidden" && unwell > 0) statements.push({ kind: "alarmsHidden" });
     const [first, ...others] = statements;
     return { severity, statements: first ? [first, ...others] : [{ kind: unwell > 0 ? "noAlarm" : "well" }] };
   }

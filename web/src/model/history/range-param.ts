@@ -29,9 +29,9 @@ function isAllowed(length: number): boolean {
   return length >= MIN_LENGTH && length <= MAX_LENGTH;
 }
 
-/** Whole seconds of UTC. */
+/** Whole seconds of UTC, cut as times on the page are. */
 function momentText(at: number): string {
-  return `${new Date(Math.round(at / 1000) * 1000).toISOString().slice(0, 19)}Z`;
+  return `${new Date(at).toISOString().slice(0, 19)}Z`;
 }
 
 function momentOf(text: string): number | null {

@@ -1,0 +1,93 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+
+import { useApp, useStore } from "../app/context";
+import { errorText } from "../components/error-text";
+import { Dialog } from "../components/share/dialog";
+import { formats, t } from "../i18n";
+import type { SharedLink } from "../model/shared-link";
+import "../style/audit.css";
+
+/** The public links, for admins; the bridge refuses others. */
+export function LinksPage(): JSX.Element {
+  const { api } = useApp();
+  const links = useSignal<readonly SharedLink[] | null>(null);
+  const error = useSignal("");
+  const revoked = useSignal<SharedLink | null>(null);
+  const attempt = async (action: () => Promise<unknown>): Promise<void> => {
+    error.value = "";
+    try {
+      await action();
+      links.value = await api.sharedLinks();
+    } catch (failure) {
+      error.value = t("links.failed", { error: errorText(failure) });
+    }
+  };
+  useEffect(() => void attempt(() => Promise.resolve()), []);
+  const revoke = ({ id }: SharedLink): void => {
+    revoked.value = null;
+    void attempt(() => api.revokeSharedLink(id));
+  };
+  return (
+    <div class="audit links">
+      <header>
+        <h1>{t("links.title")}</h1>
+        <p class="muted">{t("links.intro")}</p>
+      </header>
+      {error.value && <p class="error" role="alert">{error.value}</p>}
+      {links.value === null && !error.value && <p class="waiting">{t("app.loading")}</p>}
+      {links.value?.length === 0 && <p class="waiting" role="status">{t("links.none")}</p>}
+      {links.value !== null && links.value.length > 0 && <Links links={links.value} onRevoke={(link) => (revoked.value = link)} />}
+      {revoked.value && <Confirmation link={revoked.value} onRevoke={revoke} onClose={() => (revoked.value = null)} />}
+    </div>
+  );
+}
+
+function Links({ links, onRevoke }: { links: readonly SharedLink[]; onRevoke: (link: SharedLink) => void }): JSX.Element {
+  const columns = ["links.view", "links.shows", "links.by", "links.until"] as const;
+  return (
+    <div class="scroll" tabIndex={0} role="group" aria-label={t("links.title")}>
+      <table class="audit-events" role="table">
+        <thead><tr>{columns.map((name) => <th key={name} scope="col">{t(name)}</th>)}<th /></tr></thead>
+        <tbody>{links.map((one) => <Row key={one.id} link={one} onRevoke={onRevoke} />)}</tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ link, onRevoke }: { link: SharedLink; onRevoke: (link: SharedLink) => void }): JSX.Element {
+  const store = useStore();
+  const { title, view, devices, sites, by, expires } = link;
+  const hasExpired = expires !== null && expires <= store.bridgeNow();
+  const shown = [...devices.map((id) => store.device(id)?.name ?? id), ...sites];
+  return (
+    <tr role="row" data-outcome={hasExpired ? "delayed" : "done"}>
+      <td role="cell" class="time"><a href={view}>{title}</a></td>
+      <td role="cell" data-name={t("links.shows")}><span>{formats.value.list(shown)}</span></td>
+      <td role="cell" data-name={t("links.by")}><span>{by.replace(/^person:/, "")}</span></td>
+      <td role="cell" data-name={t("links.until")}>
+        {expires !== null && <span><time dateTime={new Date(expires).toISOString()}>{formats.value.full(expires)}</time>{hasExpired && ` (${t("links.expired")})`}</span>}
+      </td>
+      <td role="cell"><button type="button" aria-label={t("links.revoke.label", { title })} onClick={() => onRevoke(link)}>{t("links.revoke")}</button></td>
+    </tr>
+  );
+}
+
+interface ConfirmationProps {
+  readonly link: SharedLink;
+  readonly onRevoke: (link: SharedLink) => void;
+  readonly onClose: () => void;
+}
+
+function Confirmation({ link, onRevoke, onClose }: ConfirmationProps): JSX.Element {
+  return (
+    <Dialog title={t("links.revoke")} onClose={onClose}>
+      <p>{t("links.revoke.confirm", { title: link.title })}</p>
+      <div class="row">
+        <button type="button" onClick={onClose}>{t("links.cancel")}</button>
+        <button type="button" class="primary" onClick={() => onRevoke(link)}>{t("links.revoke")}</button>
+      </div>
+    </Dialog>
+  );
+}
