@@ -10,6 +10,7 @@ import orjson
 from playwright.async_api import Route, expect
 
 from tests.page.conftest import Dashboard
+from tests.page.test_accessibility import violations
 
 DEVICE_LIST = re.compile(r"/api/v1/devices(\?.*)?$")
 
@@ -125,6 +126,10 @@ async def test_table_lists_all_devices_sorted_by_any_column_as_the_address_says(
     await expect(table.get_by_role("row").filter(has_text="meeting").locator(".value").first).to_have_attribute(
         "data-severity", re.compile("warning|alarm")
     )
+    await page.set_viewport_size({"width": 360, "height": 780})
+    assert await violations(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    await page.set_viewport_size({"width": 1280, "height": 780})
     await dashboard.go()  # the choice is remembered
     await page.reload()
     await expect(names.first).to_have_text("meeting")
@@ -146,6 +151,7 @@ async def test_rooms_collapse_to_their_worst_state_and_mean_and_stay_so(dashboar
     await heading.press("Enter")
     await expect(heading).to_have_attribute("aria-expanded", "false")
     await expect(dashboard.card("desk1")).to_have_count(0)
+    assert await violations(page) == []
     meeting = page.get_by_role("heading", name="Meeting").get_by_role("button")
     await meeting.click()
     await page.reload()
