@@ -11,6 +11,7 @@ from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import LivenessResponse, ReadinessResponse
 from bridge.core.access.permissions import Permission
 from bridge.core.health import Health
+from bridge.core.reasons import with_cause
 
 
 class ReadinessParameters(BaseModel):
@@ -56,7 +57,7 @@ class HealthApi:
         if unknown := ignored - self._health.parts.keys():
             return problem(422, f"ignore: {min(unknown)[:32]!r} is not a part: must be {', '.join(self._health.parts)}")
         parts = {
-            name: {"status": "ok" if part.up else "failing", **({"reason": part.reason} if part.reason else {})}
+            name: {"status": "ok" if part.up else "failing", **(with_cause({"reason": part.reason}) if part.reason else {})}
             for name, part in self._health.parts.items()
         }
         failing = [name for name, part in self._health.parts.items() if not part.up and name not in ignored]
