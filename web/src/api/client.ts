@@ -30,9 +30,11 @@ import type { DeviceDetail, DeviceIgnoredKeys, ExtraRecord } from "../model/devi
 import { parseDetail, parseExtraRecords, parseIgnoredKeysPage } from "../model/devices/device-detail";
 import type { TimeSpan } from "../model/history/time-range";
 import { stepText } from "../model/history/time-range";
-import { field, number, text } from "../model/json";
+import { field, list, number, text } from "../model/json";
 import type { PushStatus } from "../model/push";
 import { parsePushStatus } from "../model/push";
+import type { Reason } from "../model/reason";
+import { causeIn } from "../model/reason";
 import type { Bucket, DeviceRecord, Measurement, Reading } from "../model/wire";
 import { parseBuckets, parseDevice, parseDevices, parseMeasurements, parseReadings } from "../model/wire";
 
@@ -47,6 +49,7 @@ const LISTED_ALARMS = 50;
 const LISTED_ANOMALIES = 50;
 const ADVICE_PAGE_SIZE = 100;
 const NOT_FOUND = 404;
+const MAX_REASON_LENGTH = 1000;
 
 /** An error response. The message is the bridge's own. */
 export class ApiError extends Error {
@@ -55,12 +58,15 @@ export class ApiError extends Error {
   readonly code: string;
   /** From `Retry-After`; 0 without one. */
   readonly retryAfterSeconds: number;
+  /** The same as the message, with keys; empty if some of it has none. */
+  readonly reasons: readonly Reason[];
 
-  constructor(status: number, detail: string, code = "", retryAfterSeconds = 0) {
+  constructor(status: number, detail: string, code = "", retryAfterSeconds = 0, reasons: readonly Reason[] = []) {
     super(detail);
     this.status = status;
     this.code = code;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.reasons = reasons;
   }
 }
 
@@ -69,7 +75,15 @@ export async function readJson(response: Response): Promise<unknown> {
   const body: unknown = await response.json().catch(() => null);
   if (response.ok) return body;
   const detail = text(field(body, "detail")) || `${response.status} ${response.statusText}`;
-  throw new ApiError(response.status, detail, text(field(body, "code")), Number(response.headers.get("Retry-After")) || 0);
+  throw new ApiError(response.status, detail, text(field(body, "code")), Number(response.headers.get("Retry-After")) || 0, reasonsOf(body, detail));
+}
+
+/** Of the detail, else of each mistake in the request. */
+function reasonsOf(body: unknown, detail: string): Reason[] {
+  const whole: Reason = { text: detail, ...causeIn(body) };
+  if (whole.cause !== undefined) return [whole];
+  const mistakes = list(field(body, "errors")).map((one): Reason => ({ text: text(field(one, "message"), MAX_REASON_LENGTH), ...causeIn(one) }));
+  return mistakes.every(({ cause }) => cause !== undefined) ? mistakes : [];
 }
 
 export interface HistoryQuery extends TimeSpan {
@@ -188,7 +202,7 @@ export class ApiClient {
       const command = parseCommand(await this.#request("POST", `${devicePath(device)}/commands`, body));
       return command ? { ok: true, command } : parseCommandResult(null);
     } catch (error) {
-      if (error instanceof ApiError) return failedCommand(error.message);
+      if (error instanceof ApiError) return failedCommand(error.message, error.reasons[0]?.cause);
       throw error;
     }
   }

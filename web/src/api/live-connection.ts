@@ -11,6 +11,8 @@ import { parseCommandResult } from "../model/command";
 import type { AssessmentReport } from "../model/devices/assessment";
 import { parseReport } from "../model/devices/assessment";
 import { field, number, text, time } from "../model/json";
+import type { Reason } from "../model/reason";
+import { causeIn } from "../model/reason";
 import type { EventLevel } from "../model/wire";
 import { eventLevel } from "../model/wire";
 import { isUnauthorizedClose, isUnauthorizedError, socketAuth } from "./socket-auth";
@@ -42,7 +44,7 @@ export interface LiveListener {
   onAdvice(advice: Advice): void;
   onDeviceStatus(deviceId: string, status: string, at: number | null): void;
   onDeviceState(deviceId: string, state: unknown): void;
-  onSystemEvent(level: EventLevel, message: string): void;
+  onSystemEvent(level: EventLevel, reason: Reason): void;
   onGap(from: number, to: number, missed: number | null): void;
   onAuthExpiring(seconds: number): void;
   /** The credentials were refused. Resolves to true if they are valid again. */
@@ -157,7 +159,7 @@ export class LiveConnection {
     });
     socket.on("systemEvent", (body: unknown) => {
       const message = text(field(body, "message"));
-      if (message) this.#listener.onSystemEvent(eventLevel(field(body, "level")), message);
+      if (message) this.#listener.onSystemEvent(eventLevel(field(body, "level")), { text: message, ...causeIn(body) });
     });
     socket.on("authExpiring", (body: unknown) => this.#listener.onAuthExpiring(number(field(body, "seconds")) ?? 0));
     socket.on("gap", (body: unknown) => {

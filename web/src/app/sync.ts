@@ -194,7 +194,7 @@ export class Sync {
         if (!store.fleet.setState(id, parseState(state))) this.#refresher.request();
         this.#painter.schedule();
       },
-      onSystemEvent: (level, message) => store.notify({ kind: "system", level, message }),
+      onSystemEvent: (level, reason) => store.notify({ kind: "system", level, reason }),
       onGap: (from, to, missed) => this.#onGap(from, to, missed),
       onAuthExpiring: (seconds) => this.#session.onExpiring(seconds),
       onUnauthorized: () => this.#session.reauthenticate(),

@@ -2,6 +2,7 @@ import { advice } from "../standards/advice.fr";
 import { alarms } from "../standards/alarms.fr";
 import { anomalies } from "../standards/anomalies.fr";
 import { messages as assessments } from "../standards/messages.fr";
+import { reasons } from "../standards/reasons.fr";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
 
@@ -310,7 +311,6 @@ const page: Translated = {
   "alsoSends.key": "Clé",
   "alsoSends.value": "Dernière valeur",
   "alsoSends.reason": "Pourquoi elle n’est pas prise",
-  "alsoSends.unknown": "clé inconnue",
   "alsoSends.range": "de {low} à {high}",
   "alsoSends.chart": "Graphique de {label} : de {low} à {high}",
 
@@ -712,4 +712,4 @@ const page: Translated = {
   "tester.copied": "Copié",
 };
 
-export const fr = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice };
+export const fr = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice, ...reasons };

@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useStore } from "../../app/context";
 import type { NoticeContent } from "../../app/store";
 import { formats, t } from "../../i18n";
+import { errorOf, reasonOf, reasonText } from "../../i18n/reason-text";
 import type { Connection } from "../../model/bridge/connection";
 import { connectionState } from "../../model/bridge/connection";
 import type { ComponentStatus } from "../../model/bridge/health";
@@ -64,7 +65,8 @@ export function HealthBanner(): JSX.Element | null {
   );
 }
 
-function failureText({ name, reason }: ComponentStatus): string {
+function failureText({ name, ...why }: ComponentStatus): string {
+  const reason = reasonOf(why);
   if (name === "mqtt") return t("finding.broker", { reason });
   return name === "store" ? t("finding.store", { reason }) : t("finding.component", { name, reason });
 }
@@ -89,12 +91,12 @@ function noticeLevel(notice: NoticeContent): EventLevel {
 function noticeText(notice: NoticeContent): string {
   switch (notice.kind) {
     case "system":
-      return notice.message;
+      return reasonText(notice.reason);
     case "gap":
       return notice.missed === null ? t("notice.gap.some") : t("notice.gap", { count: notice.missed });
     case "sent": {
-      const { command, state, error } = notice.command;
-      return state === "failed" ? t("notice.command.failed", { command, error: error ?? "" }) : t("notice.command.sent", { command });
+      const { command, state } = notice.command;
+      return state === "failed" ? t("notice.command.failed", { command, error: errorOf(notice.command) }) : t("notice.command.sent", { command });
     }
     case "refused":
       return t(`notice.command.${notice.reason}`);

@@ -3,6 +3,8 @@
 import type { DeviceIgnoredKeys } from "../devices/device-detail";
 import type { Severity } from "../devices/issues";
 import { field, list, number, text, time } from "../json";
+import type { Cause } from "../reason";
+import { causeIn } from "../reason";
 import type { Metrics } from "./metrics";
 import { total } from "./metrics";
 
@@ -25,6 +27,7 @@ export interface ComponentStatus {
   readonly name: string;
   readonly up: boolean;
   readonly reason: string;
+  readonly cause?: Cause;
 }
 
 export interface Status {
@@ -36,6 +39,7 @@ export interface RejectedGroup {
   readonly code: string;
   readonly field: string;
   readonly reason: string;
+  readonly cause?: Cause;
   readonly count: number;
   readonly newest: number | null;
 }
@@ -46,6 +50,7 @@ export interface RejectedMessage {
   readonly source: string;
   readonly topic: string;
   readonly reason: string;
+  readonly cause?: Cause;
   readonly payload: string;
   /** The payload is not text; it is given in base64. */
   readonly binary: boolean;
@@ -58,11 +63,11 @@ export interface Quarantine {
 
 export type Finding =
   | { readonly kind: "unreachable" }
-  | { readonly kind: "broker" | "store" | "component"; readonly name: string; readonly reason: string }
+  | { readonly kind: "broker" | "store" | "component"; readonly name: string; readonly reason: string; readonly cause?: Cause }
   | { readonly kind: "ledger"; readonly source: string; readonly difference: number }
   | { readonly kind: "waiting" | "dropped"; readonly count: number }
   | { readonly kind: "slow"; readonly count: number }
-  | { readonly kind: "rejected"; readonly reason: string };
+  | { readonly kind: "rejected"; readonly reason: string; readonly cause?: Cause };
 
 export const MANY_WAITING = 1000;
 export const RECENT_REJECTION_MS = 3_600_000;
@@ -96,6 +101,7 @@ export function parseComponents(body: unknown): ComponentStatus[] {
     name: text(name),
     up: field(component, "status") === "ok",
     reason: text(field(component, "reason"), 1000),
+    ...causeIn(component),
   }));
 }
 
@@ -105,6 +111,7 @@ export function parseQuarantine(body: unknown): Quarantine {
       code: text(field(one, "code")),
       field: text(field(one, "field")),
       reason: text(field(one, "reason"), 1000),
+      ...causeIn(one),
       count: number(field(one, "count")) ?? 0,
       newest: time(field(one, "newest")),
     })),
@@ -117,6 +124,7 @@ export function parseQuarantine(body: unknown): Quarantine {
         source: text(field(one, "source")),
         topic: text(field(one, "topic"), 1000),
         reason: text(field(one, "reason"), 1000),
+        ...causeIn(one),
         payload: text(binary ? field(one, "payloadBase64") : payload, MAX_PAYLOAD_LENGTH),
         binary,
       };
@@ -179,7 +187,7 @@ export function findings({ reachable, components, status, metrics, quarantine }:
   if (!reachable) return [{ kind: "unreachable" }];
   const found: Finding[] = components
     .filter(({ up }) => !up)
-    .map(({ name, reason }) => ({ kind: name === "mqtt" ? "broker" : name === "store" ? "store" : "component", name, reason }));
+    .map(({ name, reason, cause }) => ({ kind: name === "mqtt" ? "broker" : name === "store" ? "store" : "component", name, reason, ...(cause ? { cause } : {}) }));
   const ledger = status?.ledger ?? [];
   for (const line of ledger) {
     const missing = difference(line);
@@ -192,7 +200,7 @@ export function findings({ reachable, components, status, metrics, quarantine }:
   if (slow > 0) found.push({ kind: "slow", count: slow });
   const recent = quarantine?.groups.filter(({ newest }) => newest !== null && now - newest < RECENT_REJECTION_MS) ?? [];
   const newest = [...recent].sort((a, b) => (b.newest ?? 0) - (a.newest ?? 0))[0];
-  if (newest) found.push({ kind: "rejected", reason: newest.reason });
+  if (newest) found.push({ kind: "rejected", reason: newest.reason, ...(newest.cause ? { cause: newest.cause } : {}) });
   return found;
 }
 
