@@ -11,6 +11,7 @@ from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import LivenessResponse, ReadinessResponse
 from bridge.core.access.permissions import Permission
 from bridge.core.health import Health, PartHealth
+from bridge.core.reasons import with_cause
 from bridge.core.timestamp import iso
 
 
@@ -64,10 +65,10 @@ class HealthApi:
         return json_response(body, status=503 if failing else 200)
 
 
-def _public(part: PartHealth) -> dict[str, str]:
-    public = {"status": "ok" if part.up else "failing"}
+def _public(part: PartHealth) -> dict[str, object]:
+    public: dict[str, object] = {"status": "ok" if part.up else "failing"}
     if part.reason:
-        public["reason"] = part.reason
+        public |= with_cause({"reason": part.reason})
     if part.since_ms is not None:
         public["since"] = iso(part.since_ms)
     return public

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from bridge.core.message import CommandAck, DeviceStatus
 from bridge.core.message import TopicEvent as TopicEvent
 from bridge.core.readings.reading import Reading
+from bridge.core.reasons import with_cause
 from bridge.core.timestamp import iso
 
 Level = Literal["info", "warning", "error"]
@@ -326,7 +327,7 @@ def auth_expiring(event: AuthExpiring) -> dict[str, Any]:
 
 
 def system_event(event: SystemEvent, sent_at: str) -> dict[str, Any]:
-    return {"level": event.level, "message": event.message, "data": event.data, "timestamp": sent_at}
+    return with_cause({"level": event.level, "message": event.message, "data": event.data, "timestamp": sent_at}, "message")
 
 
 def entity_event(event: EntityEvent, sent_at: str) -> dict[str, Any]:

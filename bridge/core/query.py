@@ -7,6 +7,7 @@ from typing import Any
 from bson.objectid import ObjectId
 
 from bridge.core.devices.command import CommandState
+from bridge.core.reasons import with_cause
 from bridge.core.timestamp import iso
 
 READINGS_LIMIT = 10_000
@@ -83,7 +84,7 @@ class QuarantinedMessage:
 
     def public(self) -> dict[str, Any]:
         """Return the message in JSON types; a payload that is no UTF-8 is null, with `payloadBase64`."""
-        record = {
+        record: dict[str, Any] = {
             "_id": str(self.id),
             "receivedAt": iso(self.received_ms),
             "source": self.source,
@@ -94,9 +95,9 @@ class QuarantinedMessage:
             "retained": self.retained,
         }
         try:
-            return {**record, "payload": self.payload.decode("utf-8")}
+            return with_cause({**record, "payload": self.payload.decode("utf-8")})
         except UnicodeDecodeError:
-            return {**record, "payload": None, "payloadBase64": b64encode(self.payload).decode("ascii")}
+            return with_cause({**record, "payload": None, "payloadBase64": b64encode(self.payload).decode("ascii")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,9 @@ class QuarantineGroup:
 
     def public(self) -> dict[str, Any]:
         newest = iso(self.newest_ms)
-        return {"code": self.code, "field": self.field, "count": self.count, "newest": newest, "reason": self.reason}
+        return with_cause(
+            {"code": self.code, "field": self.field, "count": self.count, "newest": newest, "reason": self.reason}
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ SOURCE = (REPO / "web" / "src" / "model" / "units.ts").read_text("utf-8")
 
 
 def values(dashboard: Dashboard) -> Locator:
-    return dashboard.card("office").locator("dd")
+    return dashboard.page.locator(".card", has_text="office").locator("dd")
 
 
 async def choose(dashboard: Dashboard, **choices: str) -> None:

@@ -37,6 +37,7 @@ from bridge.api.readings.stored import QueryTime
 from bridge.core.access.permissions import Permission
 from bridge.core.errors import AlarmStateError, UnknownAlarm
 from bridge.core.readings.identity import normalize_device_id
+from bridge.core.reasons import with_cause
 from bridge.http.proxies import client_address_of
 from bridge.notify.rules_file_reader import RulesFileReader
 from bridge.settings import HttpSettings
@@ -250,14 +251,14 @@ class AlarmsApi:
         ids = list(dict.fromkeys(body.ids))
         reasons = await asyncio.gather(*map(refusal, ids), return_exceptions=True)  # at once, so that they are stored together
         done: list[str] = []
-        refused: list[dict[str, str]] = []
+        refused: list[dict[str, Any]] = []
         for alarm_id, reason in zip(ids, reasons, strict=True):
             if isinstance(reason, BaseException):
                 raise reason
             if reason is None:
                 done.append(alarm_id)
             else:
-                refused.append({"id": alarm_id, "reason": reason})
+                refused.append(with_cause({"id": alarm_id, "reason": reason}))
         return json_response({"acknowledged": done, "refused": refused})
 
     async def _operate(

@@ -13,6 +13,7 @@ from bridge.api.middleware.auth import check_unscoped, identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi import models
 from bridge.core.access.permissions import Permission
+from bridge.core.reasons import with_cause
 from bridge.devices.discovery.stored_subscriptions import SUBSCRIPTION_BYTES, ActiveSubscription, StoredSubscriptions
 from bridge.http.proxies import client_address_of
 from bridge.ports import AuditLog
@@ -77,7 +78,7 @@ class SubscriptionsApi:
     def _public(self, one: ActiveSubscription) -> dict[str, Any]:
         refused = self._source.refused.get(one.settings.route.pattern.topic_filter)
         public = {"id": one.id, "origin": "file" if one.id is None else "stored", **one.settings.model_dump(mode="json")}
-        return public if refused is None else {**public, "refused": refused}
+        return public if refused is None else with_cause({**public, "refused": refused}, "refused")
 
     def _record(self, request: web.Request, action: str, subscription: SubscriptionSettings) -> None:
         self._audit.record(

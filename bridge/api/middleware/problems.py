@@ -42,6 +42,7 @@ from bridge.core.errors import (
     UnknownSubscription,
     UnknownTarget,
 )
+from bridge.core.reasons import with_cause
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +79,15 @@ def json_response(body: object, *, status: int = 200, content_type: str = "appli
 
 
 def problem(status: int, detail: str, **members: Any) -> web.Response:  # noqa: ANN401 - JSON
-    """Return a problem: `title` is the phrase of the status, `detail` is for people, `members` are added."""
+    """Return a problem: `title` is the phrase of the status, `detail` is for people, `members` are added.
+
+    `detail` and the messages of `errors` have their causes beside them.
+    """
     title = HTTPStatus(status).phrase
+    if "errors" in members:
+        members["errors"] = [with_cause(one, "message") for one in members["errors"]]
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
-    return json_response(body, status=status, content_type="application/problem+json")
+    return json_response(with_cause(body, "detail"), status=status, content_type="application/problem+json")
 
 
 def middleware(*checks: Callable[[web.Request], object]) -> Middleware:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.alarms.record import AlarmState
 from bridge.alarms.rules import Priority
-from bridge.api.openapi.models import Response
+from bridge.api.openapi.models import Absent, CauseResponse, Response
 from bridge.core.alarms.delivery import DeliveryKind, DeliveryState
 
 COMMENT_LENGTH = 1000
@@ -112,6 +112,7 @@ class AlarmAnswer(Response):
 class RefusedAcknowledgement(Response):
     id: AlarmId
     reason: str
+    cause: CauseResponse = Absent
 
 
 class AcknowledgedAlarms(Response):

@@ -28,11 +28,19 @@ class Response(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class CauseResponse(Response):
+    """The key of a reason, and what stands in its text. A parameter is a text, or has a `text` and a cause itself."""
+
+    key: str
+    parameters: dict[str, Any]
+
+
 class FieldError(Response):
     """One error in a request."""
 
     field: str
     message: str
+    cause: CauseResponse = Absent
     index: int = Absent
 
 
@@ -45,6 +53,7 @@ class Problem(Response):
     detail: str
     errors: list[FieldError] = Absent
     code: str = Absent
+    cause: CauseResponse = Absent
 
 
 def _description(measurement: Measurement) -> str:
@@ -220,6 +229,7 @@ class ComponentStatus(Response):
 
     status: Literal["ok", "failing"]
     reason: str = Absent
+    cause: CauseResponse = Absent
     since: Time = Absent
 
 
@@ -280,6 +290,7 @@ class RejectedGroupResponse(Response):
     count: int
     newest: Time
     reason: str
+    cause: CauseResponse = Absent
 
 
 class RejectedMessage(Response):
@@ -291,6 +302,7 @@ class RejectedMessage(Response):
     topic: str
     code: str
     reason: str
+    cause: CauseResponse = Absent
     field: str | None
     retained: bool
     payload: str | None
@@ -343,6 +355,7 @@ class IgnoredKey(Response):
     """A key that is not taken; `lastValue` if it is a text, a number or true/false."""
 
     reason: str
+    cause: CauseResponse = Absent
     since: Time
     lastValue: str | float | bool = Field(default_factory=str)
 
@@ -447,6 +460,8 @@ class CommandResponse(Response):
     state: Literal["queued", "sent", "confirmed", "failed", "expired"]
     createdAt: Time
     expiresAt: Time
+    error: str = Absent
+    cause: CauseResponse = Absent
 
 
 class CommandsPage(Response):
@@ -647,6 +662,7 @@ class SubscriptionResponse(Response):
     format: str
     fields: dict[str, Any]
     refused: str = Absent
+    cause: CauseResponse = Absent
 
 
 class SubscriptionsPage(Response):
@@ -670,6 +686,7 @@ class FindingResponse(Response):
     format: str | None
     family: str
     reason: str
+    cause: CauseResponse = Absent
     topics: list[str]
     topicCount: int
     messages: int
@@ -678,6 +695,7 @@ class FindingResponse(Response):
     units: dict[str, str]
     quality: Quality
     notTaken: Annotated[dict[str, str], Field(description="why a key is not taken, by key")]
+    notTakenCauses: Annotated[dict[str, CauseResponse], Field(description="the cause of each reason that has one")] = Absent
     alsoMatches: Annotated[int, Field(description="topics without readings that the pattern matches too")]
 
 
@@ -696,6 +714,7 @@ class DiscoveryResponse(Response):
 
     state: Literal["idle", "listening", "finished", "failed"]
     reason: str = Absent
+    cause: CauseResponse = Absent
     seconds: float = Field(default_factory=float)
     startedAt: Time = Absent
     messages: int = Field(default_factory=int)

@@ -27,6 +27,7 @@ from pydantic import (
 
 from bridge.core.errors import CommandStateError
 from bridge.core.readings.identity import COMMAND_ID_RULE, is_command_id, parse_device_id
+from bridge.core.reasons import with_cause
 from bridge.core.timestamp import iso
 
 EXPIRY_LIMIT_SECONDS = 30 * 86_400.0
@@ -140,7 +141,7 @@ class Command:
             "expiresAt": iso(self.expires_ms),
             "changedAt": iso(self.changed_ms),
             **({} if self.sent_ms is None else {"sentAt": iso(self.sent_ms)}),
-            **({} if self.error is None else {"error": self.error}),
+            **({} if self.error is None else with_cause({"error": self.error}, "error")),
         }
 
     def to_document(self) -> dict[str, Any]:

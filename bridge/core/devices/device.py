@@ -11,6 +11,7 @@ from bridge.core.errors import DeviceError
 from bridge.core.payload import quote
 from bridge.core.readings.measurements import Scalar
 from bridge.core.readings.reading import Reading
+from bridge.core.reasons import with_cause
 from bridge.core.timestamp import iso
 
 ONLINE, OFFLINE = "online", "offline"
@@ -219,11 +220,13 @@ class Device:
     def also_sends_public(self) -> dict[str, Any]:
         """Return `alsoSends` with the reason of each key that is not taken, and its last value; empty if there is none."""
         keys = {
-            key: {
-                "reason": sent.reason,
-                "since": iso(sent.since_ms),
-                **({"lastValue": self.also_values[key]} if key in self.also_values else {}),
-            }
+            key: with_cause(
+                {
+                    "reason": sent.reason,
+                    "since": iso(sent.since_ms),
+                    **({"lastValue": self.also_values[key]} if key in self.also_values else {}),
+                }
+            )
             for key, sent in self.also_sends.items()
         }
         return {"alsoSends": keys} if keys else {}

@@ -9,6 +9,7 @@ from bridge.core.formats.registry import FormatName, make_format
 from bridge.core.message import Ignored, ReadingBatch, Rejection
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME, Value
 from bridge.core.readings.reading import Reading
+from bridge.core.reasons import cause_of, with_cause
 from bridge.core.topic import TopicPattern
 
 _STATES = ("new", "announced", "subscribed", "no readings")
@@ -64,7 +65,8 @@ class Finding:
     def public(self) -> dict[str, object]:
         """Return JSON types, of limited size; `topicCount` and `deviceCount` are of all."""
         fields = sorted({name for values in self.devices.values() for name in values})
-        return {
+        not_taken = dict(list(self.not_taken.items())[:_LISTED_KEYS])
+        body = {
             "pattern": self.pattern,
             "format": self.format and self.format.value,
             "family": self.family,
@@ -78,8 +80,10 @@ class Finding:
             "units": {name: unit_of(name) for name in fields if unit_of(name)},
             "quality": dict(list(self.quality.items())[:_LISTED_KEYS]),
             "alsoMatches": self.also_matches,
-            "notTaken": dict(list(self.not_taken.items())[:_LISTED_KEYS]),
+            "notTaken": not_taken,
+            "notTakenCauses": {key: cause for key, reason in not_taken.items() if (cause := cause_of(reason)) is not None},
         }
+        return with_cause(body)
 
 
 def unit_of(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.core.discovery.findings import Finding
 from bridge.core.discovery.survey import Survey
 from bridge.core.errors import BrokerUnavailable, SurveyRunning
+from bridge.core.reasons import with_cause
 from bridge.core.timestamp import iso
 from bridge.devices.discovery.active_routes import ActiveRoutes
 
@@ -73,7 +74,7 @@ class TopicSurvey:
         state = "listening" if self._requested.is_set() else "failed" if self._reason else "finished"
         return {
             "state": state,
-            **({"reason": self._reason} if self._reason else {}),
+            **(with_cause({"reason": self._reason}) if self._reason else {}),
             "seconds": self._seconds,
             "startedAt": iso(self._started_ms),
             "messages": survey.messages,

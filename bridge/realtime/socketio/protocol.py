@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from bridge.core.access.permissions import ANYONE, NOBODY, Identity, Permission
 from bridge.core.devices.command import CommandRequest
 from bridge.core.errors import BridgeError, CommandRejected, StoreUnavailable, UnknownDevice
+from bridge.core.reasons import with_cause
 from bridge.http.credentials import Credentials
 from bridge.http.origins import READ_ONLY
 from bridge.ports import AlarmPanel, CommandSender
@@ -159,4 +160,4 @@ def _subscribed(result: SubscribeResult) -> Answer:
 
 
 def _failed(text: str) -> Answer:
-    return {"ok": False, "error": text}
+    return with_cause({"ok": False, "error": text}, "error")

@@ -31,15 +31,17 @@ import { parseDetail, parseExtraRecords, parseIgnoredKeysPage } from "../model/d
 import { bucketStart, timeZoneOf } from "../model/history/bucket-start";
 import type { TimeSpan } from "../model/history/time-range";
 import { stepText } from "../model/history/time-range";
-import { field, number, text } from "../model/json";
+import { field, list, number, text } from "../model/json";
 import type { NewNote, Note } from "../model/notes";
 import { parseNotes } from "../model/notes";
 import type { PushStatus } from "../model/push";
 import { parsePushStatus } from "../model/push";
-import type { Standard } from "../model/standards";
-import { parseStandards } from "../model/standards";
+import type { Reason } from "../model/reason";
+import { causeIn } from "../model/reason";
 import type { NewSharedLink, SharedLink } from "../model/shared-link";
 import { parseSharedLinks } from "../model/shared-link";
+import type { Standard } from "../model/standards";
+import { parseStandards } from "../model/standards";
 import type { Bucket, DeviceRecord, Measurement, Reading } from "../model/wire";
 import { parseBuckets, parseDevice, parseDevices, parseMeasurements, parseReadings } from "../model/wire";
 
@@ -55,6 +57,7 @@ const LISTED_ANOMALIES = 50;
 const ADVICE_PAGE_SIZE = 100;
 const NOT_FOUND = 404;
 const FORBIDDEN = 403;
+const MAX_REASON_LENGTH = 1000;
 /** What a shared link shows. */
 const SHARED_PATHS = /^(api\/v1\/(readings|measurements|assessments|predictions|devices)\b(?!.*\/commands)|health$)/;
 
@@ -65,12 +68,15 @@ export class ApiError extends Error {
   readonly code: string;
   /** From `Retry-After`; 0 without one. */
   readonly retryAfterSeconds: number;
+  /** The same as the message, with keys; empty if some of it has none. */
+  readonly reasons: readonly Reason[];
 
-  constructor(status: number, detail: string, code = "", retryAfterSeconds = 0) {
+  constructor(status: number, detail: string, code = "", retryAfterSeconds = 0, reasons: readonly Reason[] = []) {
     super(detail);
     this.status = status;
     this.code = code;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.reasons = reasons;
   }
 }
 
@@ -79,7 +85,15 @@ export async function readJson(response: Response): Promise<unknown> {
   const body: unknown = await response.json().catch(() => null);
   if (response.ok) return body;
   const detail = text(field(body, "detail")) || `${response.status} ${response.statusText}`;
-  throw new ApiError(response.status, detail, text(field(body, "code")), Number(response.headers.get("Retry-After")) || 0);
+  throw new ApiError(response.status, detail, text(field(body, "code")), Number(response.headers.get("Retry-After")) || 0, reasonsOf(body, detail));
+}
+
+/** Of the detail, else of each mistake in the request. */
+function reasonsOf(body: unknown, detail: string): Reason[] {
+  const whole: Reason = { text: detail, ...causeIn(body) };
+  if (whole.cause !== undefined) return [whole];
+  const mistakes = list(field(body, "errors")).map((one): Reason => ({ text: text(field(one, "message"), MAX_REASON_LENGTH), ...causeIn(one) }));
+  return mistakes.every(({ cause }) => cause !== undefined) ? mistakes : [];
 }
 
 export interface HistoryQuery extends TimeSpan {
@@ -223,7 +237,7 @@ export class ApiClient {
       const command = parseCommand(await this.#request("POST", `${devicePath(device)}/commands`, body));
       return command ? { ok: true, command } : parseCommandResult(null);
     } catch (error) {
-      if (error instanceof ApiError) return failedCommand(error.message);
+      if (error instanceof ApiError) return failedCommand(error.message, error.reasons[0]?.cause);
       throw error;
     }
   }

@@ -11,6 +11,8 @@ import { parseCommandResult } from "../model/command";
 import type { AssessmentReport } from "../model/devices/assessment";
 import { parseReport } from "../model/devices/assessment";
 import { field, number, text, time } from "../model/json";
+import type { Reason } from "../model/reason";
+import { causeIn } from "../model/reason";
 import type { EventLevel } from "../model/wire";
 import { eventLevel } from "../model/wire";
 import { isUnauthorizedClose, isUnauthorizedError, socketAuth } from "./socket-auth";
@@ -43,7 +45,7 @@ export interface LiveListener {
   onDeviceStatus(deviceId: string, status: string, at: number | null): void;
   onDeviceState(deviceId: string, state: unknown): void;
   /** `module` is the part of the bridge that it is about; empty when unknown. */
-  onSystemEvent(level: EventLevel, message: string, module: string): void;
+  onSystemEvent(level: EventLevel, reason: Reason, module: string): void;
   onGap(from: number, to: number, missed: number | null): void;
   onAuthExpiring(seconds: number): void;
   /** The credentials were refused. Resolves to true if they are valid again. */
@@ -158,7 +160,8 @@ export class LiveConnection {
     });
     socket.on("systemEvent", (body: unknown) => {
       const message = text(field(body, "message"));
-      if (message) this.#listener.onSystemEvent(eventLevel(field(body, "level")), message, text(field(field(body, "data"), "module")));
+      const module = text(field(field(body, "data"), "module"));
+      if (message) this.#listener.onSystemEvent(eventLevel(field(body, "level")), { text: message, ...causeIn(body) }, module);
     });
     socket.on("authExpiring", (body: unknown) => this.#listener.onAuthExpiring(number(field(body, "seconds")) ?? 0));
     socket.on("gap", (body: unknown) => {

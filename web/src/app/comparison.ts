@@ -114,7 +114,7 @@ export class Comparison {
       this.loadState.value = { state: "idle" };
       for (const reading of this.#pending) this.#onReading(reading);
     } catch (error) {
-      if (!abort.signal.aborted) this.loadState.value = { state: "failed", error: error instanceof Error ? error.message : String(error) };
+      if (!abort.signal.aborted) this.loadState.value = { state: "failed", error };
     }
   }
 

@@ -10,7 +10,7 @@ import { viewSignal } from "./view-state";
 const DEBOUNCE_MS = 150;
 const PAINT_INTERVAL_MS = 500;
 
-export type LoadState = { readonly state: "idle" | "loading" } | { readonly state: "failed"; readonly error: string };
+export type LoadState = { readonly state: "idle" | "loading" } | { readonly state: "failed"; readonly error: unknown };
 
 /** The history shown by one device's charts: loaded for the time range in the address, and extended with live readings. */
 export class DeviceHistory {
@@ -77,7 +77,7 @@ export class DeviceHistory {
       this.#show(step, buckets, range.live);
       this.loadState.value = { state: "idle" };
     } catch (error) {
-      if (!abort.signal.aborted) this.loadState.value = { state: "failed", error: error instanceof Error ? error.message : String(error) };
+      if (!abort.signal.aborted) this.loadState.value = { state: "failed", error };
     }
   }
 

@@ -25,10 +25,11 @@ import { countDevices } from "../model/devices/ranking";
 import { Feed } from "../model/feed";
 import { MINUTE } from "../model/history/time-range";
 import { Trends } from "../model/history/trend";
+import type { Reason } from "../model/reason";
 import type { EventLevel, Measurement } from "../model/wire";
 
 export type NoticeContent =
-  | { readonly kind: "system"; readonly level: EventLevel; readonly message: string }
+  | { readonly kind: "system"; readonly level: EventLevel; readonly reason: Reason }
   | { readonly kind: "gap"; readonly missed: number | null }
   | { readonly kind: "sent"; readonly command: Command }
   | { readonly kind: "refused"; readonly reason: Refusal };

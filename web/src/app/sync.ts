@@ -196,9 +196,9 @@ export class Sync {
         if (!store.fleet.setState(id, parseState(state))) this.#refresher.request();
         this.#painter.schedule();
       },
-      onSystemEvent: (level, message, module) => {
+      onSystemEvent: (level, reason, module) => {
         if (CHECKED_COMPONENTS.has(module)) this.#healthAt = 0; // the banner says it, for as long as it lasts
-        else store.notify({ kind: "system", level, message });
+        else store.notify({ kind: "system", level, reason });
       },
       onGap: (from, to, missed) => this.#onGap(from, to, missed),
       onAuthExpiring: (seconds) => this.#session.onExpiring(seconds),

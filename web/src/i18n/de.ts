@@ -2,6 +2,7 @@ import { advice } from "../standards/advice.de";
 import { alarms } from "../standards/alarms.de";
 import { anomalies } from "../standards/anomalies.de";
 import { messages as assessments } from "../standards/messages.de";
+import { reasons } from "../standards/reasons.de";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
 
@@ -399,7 +400,6 @@ const page: Translated = {
   "alsoSends.key": "Schlüssel",
   "alsoSends.value": "Letzter Wert",
   "alsoSends.reason": "Warum nicht übernommen",
-  "alsoSends.unknown": "unbekannter Schlüssel",
   "alsoSends.range": "{low} bis {high}",
   "alsoSends.chart": "Diagramm: {label}, {low} bis {high}",
 
@@ -872,4 +872,4 @@ const page: Translated = {
   "reference.cut": "Nach {limit} Zeichen abgeschnitten.",
 };
 
-export const de = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice };
+export const de = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice, ...reasons };

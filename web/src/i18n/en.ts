@@ -357,7 +357,6 @@ export const en = {
   "alsoSends.key": "Key",
   "alsoSends.value": "Last value",
   "alsoSends.reason": "Why it is not taken",
-  "alsoSends.unknown": "unknown key",
   "alsoSends.range": "{low} to {high}",
   "alsoSends.chart": "Chart of {label}: {low} to {high}",
 

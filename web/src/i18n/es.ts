@@ -2,6 +2,7 @@ import { advice } from "../standards/advice.es";
 import { alarms } from "../standards/alarms.es";
 import { anomalies } from "../standards/anomalies.es";
 import { messages as assessments } from "../standards/messages.es";
+import { reasons } from "../standards/reasons.es";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
 
@@ -398,7 +399,6 @@ const page: Translated = {
   "alsoSends.key": "Clave",
   "alsoSends.value": "Último valor",
   "alsoSends.reason": "Por qué no se toma",
-  "alsoSends.unknown": "clave desconocida",
   "alsoSends.range": "de {low} a {high}",
   "alsoSends.chart": "Gráfico de {label}: de {low} a {high}",
 
@@ -871,4 +871,4 @@ const page: Translated = {
   "reference.cut": "Cortado tras {limit} caracteres.",
 };
 
-export const es = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice };
+export const es = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice, ...reasons };

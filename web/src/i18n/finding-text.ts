@@ -2,6 +2,7 @@
 
 import type { Finding } from "../model/bridge/health";
 import { t } from ".";
+import { reasonOf } from "./reason-text";
 
 export function findingText(finding: Finding): string {
   switch (finding.kind) {
@@ -15,7 +16,7 @@ export function findingText(finding: Finding): string {
     case "ledger":
       return t("finding.ledger", { source: finding.source, difference: finding.difference });
     case "rejected":
-      return t("finding.rejected", { reason: finding.reason });
+      return t("finding.rejected", { reason: reasonOf(finding) });
     default:
       return t(`finding.${finding.kind}`, { count: finding.count });
   }
@@ -24,7 +25,7 @@ export function findingText(finding: Finding): string {
 /** Why, in the words of the bridge where it knows more; empty where the text says all. */
 export function findingReason(finding: Finding): string {
   if (finding.kind === "noData") return t("finding.noData.reason");
-  return finding.kind === "broker" || finding.kind === "store" || finding.kind === "component" ? finding.reason : "";
+  return finding.kind === "broker" || finding.kind === "store" || finding.kind === "component" ? reasonOf(finding) : "";
 }
 
 export function findingAction({ kind }: Finding): string {

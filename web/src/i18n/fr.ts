@@ -2,6 +2,7 @@ import { advice } from "../standards/advice.fr";
 import { alarms } from "../standards/alarms.fr";
 import { anomalies } from "../standards/anomalies.fr";
 import { messages as assessments } from "../standards/messages.fr";
+import { reasons } from "../standards/reasons.fr";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
 
@@ -398,7 +399,6 @@ const page: Translated = {
   "alsoSends.key": "Clé",
   "alsoSends.value": "Dernière valeur",
   "alsoSends.reason": "Pourquoi elle n’est pas prise",
-  "alsoSends.unknown": "clé inconnue",
   "alsoSends.range": "de {low} à {high}",
   "alsoSends.chart": "Graphique de {label} : de {low} à {high}",
 
@@ -871,4 +871,4 @@ const page: Translated = {
   "reference.cut": "Coupé après {limit} caractères.",
 };
 
-export const fr = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice };
+export const fr = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice, ...reasons };

@@ -11,16 +11,18 @@ import type { AnomalyMessages } from "../standards/anomalies.en";
 import { anomalies } from "../standards/anomalies.en";
 import type { Messages as AssessmentMessages } from "../standards/messages.en";
 import { messages as assessments } from "../standards/messages.en";
+import type { ReasonMessages } from "../standards/reasons.en";
+import { reasons } from "../standards/reasons.en";
 import type { Translated } from "./en";
 import { en as page } from "./en";
 import { Formats } from "./format";
 import { shownAs } from "./units";
 
-const en = { ...page, ...assessments, ...alarms, ...anomalies, ...advice } as const;
+const en = { ...page, ...assessments, ...alarms, ...anomalies, ...advice, ...reasons } as const;
 
 export type Key = keyof typeof en;
 /** A language that lacks one of these keys does not compile. */
-export type Messages = Translated & AssessmentMessages & AlarmMessages & AnomalyMessages & AdviceMessages;
+export type Messages = Translated & AssessmentMessages & AlarmMessages & AnomalyMessages & AdviceMessages & ReasonMessages;
 
 /** The supported languages by their own names. All but English are loaded on demand. */
 export const LANGUAGES = { en: "English", ru: "Русский", es: "Español", fr: "Français", de: "Deutsch" } as const;
@@ -71,12 +73,12 @@ export function t<K extends Key>(key: K, ...[given]: Values<K>): string {
   });
 }
 
-const SENT = [assessments, alarms, anomalies, advice];
+const SENT = [assessments, alarms, anomalies, advice, reasons];
 
-/** The text of a key that the bridge sent; null when this page does not know it, or when it is no text about the air, an alarm, an anomaly or what to do. */
+/** The text of a key that the bridge sent; null when this page does not know it, or when it is no text about the air, an alarm, an anomaly, what to do or a reason. */
 export function sentText(key: string): string | null {
   if (!SENT.some((one) => Object.hasOwn(one, key))) return null;
-  return language.value.messages[key as keyof AssessmentMessages | keyof AlarmMessages | keyof AnomalyMessages | keyof AdviceMessages];
+  return language.value.messages[key as keyof AssessmentMessages | keyof AlarmMessages | keyof AnomalyMessages | keyof AdviceMessages | keyof ReasonMessages];
 }
 
 /** The translated label, else the bridge's. */

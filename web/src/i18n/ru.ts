@@ -2,6 +2,7 @@ import { advice } from "../standards/advice.ru";
 import { alarms } from "../standards/alarms.ru";
 import { anomalies } from "../standards/anomalies.ru";
 import { messages as assessments } from "../standards/messages.ru";
+import { reasons } from "../standards/reasons.ru";
 import type { Translated } from "./en";
 import type { FieldLabels } from "./fields";
 
@@ -435,7 +436,6 @@ const page: Translated = {
   "alsoSends.key": "Ключ",
   "alsoSends.value": "Последнее значение",
   "alsoSends.reason": "Почему не принимается",
-  "alsoSends.unknown": "неизвестный ключ",
   "alsoSends.range": "от {low} до {high}",
   "alsoSends.chart": "График {label}: от {low} до {high}",
 
@@ -970,4 +970,4 @@ const page: Translated = {
   "reference.cut": "Обрезано после {limit} символов.",
 };
 
-export const ru = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice };
+export const ru = { ...page, ...fields, ...assessments, ...alarms, ...anomalies, ...advice, ...reasons };

@@ -1,4 +1,6 @@
 import { field, list, text, time } from "./json";
+import type { Cause } from "./reason";
+import { causeIn } from "./reason";
 
 export type CommandState = "queued" | "sent" | "confirmed" | "failed" | "expired";
 
@@ -11,6 +13,8 @@ export interface Command {
   readonly changedAt: number;
   readonly expiresAt: number;
   readonly error: string | null;
+  /** Of the error. */
+  readonly cause?: Cause;
 }
 
 /** With `queue`, the command waits up to `expires` seconds for an offline device. */
@@ -24,7 +28,7 @@ export interface CommandRequest {
   readonly id: string;
 }
 
-export type CommandResult = { readonly ok: true; readonly command: Command } | { readonly ok: false; readonly error: string; readonly offline: boolean };
+export type CommandResult = { readonly ok: true; readonly command: Command } | { readonly ok: false; readonly error: string; readonly cause?: Cause; readonly offline: boolean };
 
 const OFFLINE = "device offline";
 const STATES: readonly CommandState[] = ["queued", "sent", "confirmed", "failed", "expired"];
@@ -44,6 +48,7 @@ export function parseCommand(body: unknown): Command | null {
     changedAt: changedAt ?? createdAt,
     expiresAt,
     error: text(field(body, "error")) || null,
+    ...causeIn(body),
   };
 }
 
@@ -54,11 +59,11 @@ export function parseCommands(body: unknown): Command[] {
 /** The acknowledgement of `sendCommand`. */
 export function parseCommandResult(body: unknown): CommandResult {
   const command = field(body, "ok") === true ? parseCommand(body) : null;
-  return command ? { ok: true, command } : failedCommand(text(field(body, "error")));
+  return command ? { ok: true, command } : failedCommand(text(field(body, "error")), causeIn(body).cause);
 }
 
-export function failedCommand(error: string): CommandResult {
-  return { ok: false, error, offline: error === OFFLINE };
+export function failedCommand(error: string, cause?: Cause): CommandResult {
+  return { ok: false, error, ...(cause ? { cause } : {}), offline: error === OFFLINE };
 }
 
 /** Whether the state is final. A sent command that was not confirmed before it expired counts as final. */

@@ -26,6 +26,7 @@ import { PresenceBadge } from "../components/device/presence";
 import { ReportedStatus } from "../components/device/reported-status";
 import { SensorHealth } from "../components/device/sensor-health";
 import { Tip } from "../components/device/tip";
+import { errorText } from "../components/error-text";
 import { useFaults } from "../components/faults/fault-list";
 import { Icon } from "../components/icon";
 import { formats, t } from "../i18n";
@@ -136,7 +137,7 @@ function SectionLink({ id, label, isBeside = false }: SectionLinkProps): JSX.Ele
 function LoadStatus({ history }: { history: DeviceHistory }): JSX.Element {
   const status = history.loadState.value;
   const step = formats.value.duration(history.history.value.step);
-  if (status.state === "failed") return <p class="error small" role="alert">{t("chart.failed", { error: status.error })}</p>;
+  if (status.state === "failed") return <p class="error small" role="alert">{t("chart.failed", { error: errorText(status.error) })}</p>;
   const text = status.state === "loading" ? t("chart.loading") : t("chart.legend", { step });
   return <p class="muted small">{text}</p>;
 }

@@ -7,6 +7,7 @@ import { useApp, useStore } from "../app/context";
 import { errorText } from "../components/error-text";
 import { Icon } from "../components/icon";
 import { fieldLabel, formats, quantityText, t } from "../i18n";
+import { reasonOf, reasonText } from "../i18n/reason-text";
 import type { Discovery, FoundDevice, SubscriptionItem, TopicFinding } from "../model/bridge/discovery";
 import "../style/discovery.css";
 
@@ -70,10 +71,10 @@ export function DiscoveryPage(): JSX.Element {
   );
 }
 
-function statusText({ state, reason, messages, topics, dropped }: Discovery): string {
+function statusText({ state, messages, topics, dropped, ...why }: Discovery): string {
   if (state === "idle") return "";
   const heard = t("discovery.heard", { messages: formats.value.count(messages), topics: formats.value.count(topics) });
-  const parts = [heard, ...(dropped > 0 ? [t("discovery.dropped", { count: dropped })] : []), ...(reason ? [reason] : [])];
+  const parts = [heard, ...(dropped > 0 ? [t("discovery.dropped", { count: dropped })] : []), ...(why.reason ? [reasonOf(why)] : [])];
   return parts.join(" ");
 }
 
@@ -131,9 +132,9 @@ function Card({ finding, onAdd }: { finding: TopicFinding; onAdd?: Change<TopicF
       <div>
         {finding.devices.slice(0, MAX_DEVICES).map((one) => <FoundValues key={one.id} device={one} units={finding.units} />)}
         {more > 0 && <p class="muted small">{t("discovery.moreDevices", { count: more })}</p>}
-        {finding.reason && <p class="small">{finding.reason}</p>}
+        {finding.reason && <p class="small">{reasonOf(finding)}</p>}
         {finding.notTaken.length > 0 && (
-          <p class="muted small">{t("discovery.notTaken")}: {finding.notTaken.map(([key, reason]) => `${key} (${reason})`).join(", ")}</p>
+          <p class="muted small">{t("discovery.notTaken")}: {finding.notTaken.map(([key, reason]) => `${key} (${reasonText(reason)})`).join(", ")}</p>
         )}
         {finding.alsoMatches > 0 && <p class="small">{t("discovery.alsoMatches", { count: finding.alsoMatches })}</p>}
         {finding.state === "announced" && <p class="small">{t("discovery.announced")}</p>}
@@ -176,7 +177,7 @@ function Subscriptions({ items, onRemove }: { items: Signal<readonly Subscriptio
           <li key={one.id ?? `file ${one.pattern}`}>
             <span class="code">{one.pattern}</span>
             <span class="muted small">{one.kind === "readings" ? one.format : one.kind}</span>
-            {one.refused && <span class="error small">{t("discovery.refused", { reason: one.refused })}</span>}
+            {one.refused && <span class="error small">{t("discovery.refused", { reason: reasonText({ text: one.refused, ...(one.cause ? { cause: one.cause } : {}) }) })}</span>}
             {one.id === null ? (
               <span class="muted small">{t("discovery.inFile")}</span>
             ) : (

@@ -5,12 +5,13 @@ import { useEffect, useMemo } from "preact/hooks";
 import { useApp } from "../app/context";
 import { HealthPoller } from "../app/health-poller";
 import { Age } from "../components/age";
-import { extraText, reasonText } from "../components/device/also-sends";
+import { extraText } from "../components/device/also-sends";
 import { errorText } from "../components/error-text";
 import { Icon } from "../components/icon";
 import { Since } from "../components/layout/connection-status";
 import { formats, t } from "../i18n";
 import { findingAction, findingReason, findingText } from "../i18n/finding-text";
+import { reasonOf } from "../i18n/reason-text";
 import type { Finding, HealthSnapshot, LedgerLine, Quarantine, Rates, RejectedMessage } from "../model/bridge/health";
 import { OUTCOMES, difference, findingSeverity, findings, totalOf } from "../model/bridge/health";
 import { label, total } from "../model/bridge/metrics";
@@ -122,12 +123,12 @@ function Components({ snapshot: { metrics, components } }: { snapshot: HealthSna
     <section class="panel components" aria-labelledby="components-title">
       <h2 id="components-title">{t("health.components")}</h2>
       <dl>
-        {components.map(({ name, up, reason }) => (
+        {components.map(({ name, up, ...why }) => (
           <div key={name} data-up={up}>
             <dt>{name === "mqtt" || name === "store" ? t(`health.component.${name}`) : name}</dt>
             <dd>
               <Icon name={up ? "check" : "warning"} /> {t(up ? "health.component.up" : "health.component.down")}
-              {reason && <p class="small">{reason}</p>}
+              {why.reason && <p class="small">{reasonOf(why)}</p>}
             </dd>
           </div>
         ))}
@@ -178,7 +179,7 @@ function IgnoredKeysPanel({ devices }: { devices: readonly DeviceIgnoredKeys[] }
                     <td>{index === 0 && <a href={hrefOf({ page: "device", id: deviceId })}>{store.device(deviceId)?.name ?? deviceId}</a>}</td>
                     <td class="code">{one.key}</td>
                     <td>{one.lastValue === null ? t("value.none") : extraText(one.lastValue)}</td>
-                    <td>{reasonText(one)}</td>
+                    <td>{reasonOf(one)}</td>
                   </tr>
                 )),
               )}
@@ -237,7 +238,7 @@ function QuarantinePanel({ poller, quarantine }: { poller: HealthPoller; quarant
               <tbody>
                 {quarantine.groups.map((one) => (
                   <tr key={`${one.code} ${one.field}`}>
-                    <td class="reason">{one.reason}</td>
+                    <td class="reason">{reasonOf(one)}</td>
                     <td>{formats.value.count(one.count)}</td>
                     <td>{one.newest === null ? "" : <Age at={one.newest} />}</td>
                   </tr>
@@ -259,7 +260,7 @@ function Message({ message }: { message: RejectedMessage }): JSX.Element {
       <details>
         <summary>
           <span class="code">{message.topic || message.source}</span>
-          <span class="message-reason">{message.reason}</span>
+          <span class="message-reason">{reasonOf(message)}</span>
           {message.receivedAt !== null && <Age at={message.receivedAt} />}
         </summary>
         <pre tabIndex={0} aria-label={t("health.rejected.payload")}>{message.payload || t("health.rejected.empty")}</pre>

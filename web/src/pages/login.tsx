@@ -8,6 +8,7 @@ import { loadPreference, savePreference } from "../app/preferences";
 import type { SessionEnd, SetupLink } from "../auth/identity";
 import type { AuthSession, AuthState } from "../auth/session";
 import { CookiesBlockedError } from "../auth/session";
+import { errorText as requestErrorText } from "../components/error-text";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
 import { ThemeToggle } from "../components/theme";
@@ -214,6 +215,6 @@ function errorText(error: unknown): string {
     case 503:
       return t("auth.unavailable");
     default:
-      return error.message;
+      return requestErrorText(error);
   }
 }

@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import type { AlarmOperator } from "../../app/alarm-operator";
 import { t } from "../../i18n";
 import { messageText } from "../../i18n/alarm-text";
+import { reasonOf } from "../../i18n/reason-text";
 import type { AlarmAction, ShelveTime } from "../../model/alarms/actions";
 import { MAX_COMMENT_LENGTH, SHELVE_SECONDS, allows, shelveTimes } from "../../model/alarms/actions";
 import type { Alarm } from "../../model/alarms/alarm";
@@ -72,7 +73,7 @@ function Refused({ operator }: { readonly operator: AlarmOperator }): JSX.Elemen
     <div class="refused error" role="alert">
       <p>{t("alarms.refused", { count: refused.length })}</p>
       <ul>
-        {refused.slice(0, MAX_REFUSED_SHOWN).map(({ id, alarm, reason }) => <li key={id}>{t("alarms.refused.one", { alarm: messageText(alarm), reason })}</li>)}
+        {refused.slice(0, MAX_REFUSED_SHOWN).map(({ id, alarm, ...why }) => <li key={id}>{t("alarms.refused.one", { alarm: messageText(alarm), reason: reasonOf(why) })}</li>)}
         {others > 0 && <li>{t("issue.more", { count: others })}</li>}
       </ul>
     </div>

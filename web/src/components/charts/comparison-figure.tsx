@@ -16,6 +16,7 @@ import type { Series } from "../../model/history/series";
 import { later } from "../../model/history/series";
 import { standardOf } from "../../model/standards";
 import type { Measurement } from "../../model/wire";
+import { errorText } from "../error-text";
 import { download, downloadCsv } from "../download";
 import { Icon } from "../icon";
 import { isDark } from "../theme";
@@ -91,7 +92,7 @@ export function ComparisonFigure({ comparison, series, measurement, onRemove }: 
           <button type="button" class="text-button" onClick={() => void savePicture()}>{t("chart.png")}</button>
         </p>
       </figcaption>
-      {status.state === "failed" && <p class="error small" role="alert">{t("chart.failed", { error: status.error })}</p>}
+      {status.state === "failed" && <p class="error small" role="alert">{t("chart.failed", { error: errorText(status.error) })}</p>}
       <div class="plot" role="group" tabIndex={0} aria-label={t("chart.region")} onKeyDown={(event) => onRangeKey(event, comparison, store.bridgeNow())}>
         <ComparisonPlot comparison={comparison} lines={lines} measurement={measurement} standard={standard} chart={chart} onHover={(one) => (hovered.value = one)} />
       </div>

@@ -3,7 +3,8 @@ import type { JSX } from "preact";
 import type { DeviceExtras } from "../../app/device-extras";
 import type { DeviceHistory } from "../../app/device-history";
 import { formats, t } from "../../i18n";
-import type { ExtraValue, IgnoredKey, Point } from "../../model/devices/device-detail";
+import { reasonOf } from "../../i18n/reason-text";
+import type { ExtraValue, Point } from "../../model/devices/device-detail";
 import { extraPoints } from "../../model/devices/device-detail";
 import type { TimeSpan } from "../../model/history/time-range";
 
@@ -25,7 +26,7 @@ export function AlsoSends({ extras, history }: { extras: DeviceExtras; history: 
             <li key={one.key}>
               <p class="code">{one.key}</p>
               <p class="figure">{one.lastValue === null ? t("value.none") : extraText(one.lastValue)}</p>
-              <p class="muted small">{reasonText(one)}</p>
+              <p class="muted small">{reasonOf(one)}</p>
               {points.length > 1 && <ExtraChart name={one.key} points={points} span={span} />}
             </li>
           );
@@ -38,11 +39,6 @@ export function AlsoSends({ extras, history }: { extras: DeviceExtras; history: 
 export function extraText(value: ExtraValue): string {
   if (typeof value === "boolean") return t(value ? "value.yes" : "value.no");
   return typeof value === "number" ? formats.value.number(value) : value;
-}
-
-/** The commonest reason is translated; others are the bridge's own words. */
-export function reasonText({ reason }: IgnoredKey): string {
-  return reason === "unknown key" ? t("alsoSends.unknown") : reason;
 }
 
 /** A line without axes: the values have no unit and no usual range. */

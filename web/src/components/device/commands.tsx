@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import { useApp, useDevice, useStore } from "../../app/context";
 import { formats, t } from "../../i18n";
+import { errorOf } from "../../i18n/reason-text";
 import type { Command, CommandRequest } from "../../model/command";
 import { isSettled, mergeCommands } from "../../model/command";
 import type { Device } from "../../model/devices/device";
@@ -77,7 +78,7 @@ function Form({ device, commands }: { device: Device; commands: Signal<readonly 
       commands.value = mergeCommands(commands.peek(), [result.command]);
       form.current?.reset();
     } else if (result?.offline) undelivered.value = request;
-    else error.value = result?.error ?? t("command.unreachable");
+    else error.value = result ? errorOf(result) : t("command.unreachable");
   };
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
@@ -161,7 +162,7 @@ function StateText({ command }: { command: Command }): JSX.Element {
       case "sent":
         return t(isSettled(command, now.value) ? "command.unconfirmed.more" : "command.sent.more");
       case "failed":
-        return command.error ?? "";
+        return errorOf(command);
       case "confirmed":
       case "expired":
         return t(`command.${command.state}.more`);

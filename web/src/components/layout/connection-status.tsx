@@ -5,6 +5,7 @@ import { useStore } from "../../app/context";
 import type { NoticeContent } from "../../app/store";
 import { formats, t } from "../../i18n";
 import { findingAction, findingReason, findingSince, findingText } from "../../i18n/finding-text";
+import { errorOf, reasonText } from "../../i18n/reason-text";
 import type { Connection, LinkStatus } from "../../model/bridge/connection";
 import { connectionState, linkStatus } from "../../model/bridge/connection";
 import type { Finding } from "../../model/bridge/health";
@@ -121,12 +122,12 @@ function noticeLevel(notice: NoticeContent): EventLevel {
 function noticeText(notice: NoticeContent): string {
   switch (notice.kind) {
     case "system":
-      return notice.message;
+      return reasonText(notice.reason);
     case "gap":
       return notice.missed === null ? t("notice.gap.some") : t("notice.gap", { count: notice.missed });
     case "sent": {
-      const { command, state, error } = notice.command;
-      return state === "failed" ? t("notice.command.failed", { command, error: error ?? "" }) : t("notice.command.sent", { command });
+      const { command, state } = notice.command;
+      return state === "failed" ? t("notice.command.failed", { command, error: errorOf(notice.command) }) : t("notice.command.sent", { command });
     }
     case "refused":
       return t(`notice.command.${notice.reason}`);

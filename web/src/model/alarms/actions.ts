@@ -1,6 +1,8 @@
 /** What an operator may do with alarms, and what became of it. The bridge decides; the page offers only what it would accept. */
 
 import { field, list, text } from "../json";
+import type { Cause } from "../reason";
+import { causeIn } from "../reason";
 import type { Alarm } from "./alarm";
 import { isStanding, isUnacknowledged } from "./alarm";
 
@@ -47,6 +49,7 @@ export function allows(alarm: Alarm, action: AlarmAction): boolean {
 export interface RefusedAction {
   readonly id: string;
   readonly reason: string;
+  readonly cause?: Cause;
 }
 
 const MAX_REASON_LENGTH = 500;
@@ -55,7 +58,7 @@ const MAX_REASON_LENGTH = 500;
 export function parseRefused(body: unknown): RefusedAction[] {
   return list(field(body, "refused")).flatMap((one) => {
     const id = text(field(one, "id"));
-    return id ? [{ id, reason: text(field(one, "reason"), MAX_REASON_LENGTH) }] : [];
+    return id ? [{ id, reason: text(field(one, "reason"), MAX_REASON_LENGTH), ...causeIn(one) }] : [];
   });
 }
 

@@ -1,6 +1,8 @@
 /** A survey of the broker's topics, and the subscriptions of the bridge. */
 
 import { field, list, number, text } from "../json";
+import type { Cause, Reason } from "../reason";
+import { causeIn } from "../reason";
 
 export type FindingState = "new" | "announced" | "subscribed" | "none";
 
@@ -17,6 +19,7 @@ export interface TopicFinding {
   readonly family: string;
   /** Why there is no reading, or why some messages are none; the bridge's own text. */
   readonly reason: string;
+  readonly cause?: Cause;
   readonly topics: readonly string[];
   readonly topicCount: number;
   readonly messages: number;
@@ -24,7 +27,7 @@ export interface TopicFinding {
   readonly deviceCount: number;
   readonly units: Readonly<Record<string, string>>;
   /** Keys that are not taken, each with the reason. */
-  readonly notTaken: readonly (readonly [key: string, reason: string])[];
+  readonly notTaken: readonly (readonly [key: string, reason: Reason])[];
   /** Topics without readings that the pattern matches too. */
   readonly alsoMatches: number;
 }
@@ -32,6 +35,7 @@ export interface TopicFinding {
 export interface Discovery {
   readonly state: "idle" | "listening" | "finished" | "failed";
   readonly reason: string;
+  readonly cause?: Cause;
   readonly messages: number;
   readonly topics: number;
   readonly dropped: number;
@@ -46,6 +50,7 @@ export interface SubscriptionItem {
   readonly format: string;
   /** Why the broker refused it; empty if it did not. */
   readonly refused: string;
+  readonly cause?: Cause;
 }
 
 const STATES: Readonly<Record<string, FindingState>> = { new: "new", announced: "announced", subscribed: "subscribed" };
@@ -56,6 +61,7 @@ export function parseDiscovery(body: unknown): Discovery {
   return {
     state: state === "listening" || state === "finished" || state === "failed" ? state : "idle",
     reason: text(field(body, "reason"), TEXT_LENGTH),
+    ...causeIn(body),
     messages: count(body, "messages"),
     topics: count(body, "topics"),
     dropped: count(body, "dropped"),
@@ -70,13 +76,14 @@ function parseFinding(body: unknown): TopicFinding {
     format: text(field(body, "format")),
     family: text(field(body, "family")),
     reason: text(field(body, "reason"), TEXT_LENGTH),
+    ...causeIn(body),
     topics: list(field(body, "topics")).map((one) => text(one, TEXT_LENGTH)),
     topicCount: count(body, "topicCount"),
     messages: count(body, "messages"),
     devices: list(field(body, "devices")).map((one) => ({ id: text(field(one, "id")), values: entries(field(one, "values")).flatMap(scalar) })),
     deviceCount: count(body, "deviceCount"),
     units: Object.fromEntries(texts(field(body, "units"))),
-    notTaken: texts(field(body, "notTaken")),
+    notTaken: texts(field(body, "notTaken")).map(([key, reason]) => [key, { text: reason, ...causeIn(field(body, "notTakenCauses"), key) }]),
     alsoMatches: count(body, "alsoMatches"),
   };
 }
@@ -88,6 +95,7 @@ export function parseSubscriptions(body: unknown): SubscriptionItem[] {
     kind: text(field(one, "kind")),
     format: text(field(one, "format")),
     refused: text(field(one, "refused"), TEXT_LENGTH),
+    ...causeIn(one),
   }));
 }
 

@@ -3,6 +3,8 @@
 import type { DeviceIgnoredKeys } from "../devices/device-detail";
 import type { Severity } from "../devices/issues";
 import { field, list, number, text, time } from "../json";
+import type { Cause } from "../reason";
+import { causeIn } from "../reason";
 import type { DataFlow } from "./data-flow";
 import type { Metrics } from "./metrics";
 import { total } from "./metrics";
@@ -28,6 +30,7 @@ export interface ComponentStatus {
   readonly reason: string;
   /** When it failed; null while it is up. */
   readonly since: number | null;
+  readonly cause?: Cause;
 }
 
 export interface Status {
@@ -39,6 +42,7 @@ export interface RejectedGroup {
   readonly code: string;
   readonly field: string;
   readonly reason: string;
+  readonly cause?: Cause;
   readonly count: number;
   readonly newest: number | null;
 }
@@ -49,6 +53,7 @@ export interface RejectedMessage {
   readonly source: string;
   readonly topic: string;
   readonly reason: string;
+  readonly cause?: Cause;
   readonly payload: string;
   /** The payload is not text; it is given in base64. */
   readonly binary: boolean;
@@ -61,12 +66,12 @@ export interface Quarantine {
 
 export type Finding =
   | { readonly kind: "unreachable"; readonly since: number | null }
-  | { readonly kind: "broker" | "store" | "component"; readonly name: string; readonly reason: string; readonly since: number | null }
+  | { readonly kind: "broker" | "store" | "component"; readonly name: string; readonly reason: string; readonly cause?: Cause; readonly since: number | null }
   | { readonly kind: "noData"; readonly since: number }
   | { readonly kind: "ledger"; readonly source: string; readonly difference: number }
   | { readonly kind: "waiting" | "dropped"; readonly count: number }
   | { readonly kind: "slow"; readonly count: number }
-  | { readonly kind: "rejected"; readonly reason: string };
+  | { readonly kind: "rejected"; readonly reason: string; readonly cause?: Cause };
 
 export const MANY_WAITING = 1000;
 export const RECENT_REJECTION_MS = 3_600_000;
@@ -101,6 +106,7 @@ export function parseComponents(body: unknown): ComponentStatus[] {
     up: field(component, "status") === "ok",
     reason: text(field(component, "reason"), 1000),
     since: time(field(component, "since")),
+    ...causeIn(component),
   }));
 }
 
@@ -110,6 +116,7 @@ export function parseQuarantine(body: unknown): Quarantine {
       code: text(field(one, "code")),
       field: text(field(one, "field")),
       reason: text(field(one, "reason"), 1000),
+      ...causeIn(one),
       count: number(field(one, "count")) ?? 0,
       newest: time(field(one, "newest")),
     })),
@@ -122,6 +129,7 @@ export function parseQuarantine(body: unknown): Quarantine {
         source: text(field(one, "source")),
         topic: text(field(one, "topic"), 1000),
         reason: text(field(one, "reason"), 1000),
+        ...causeIn(one),
         payload: text(binary ? field(one, "payloadBase64") : payload, MAX_PAYLOAD_LENGTH),
         binary,
       };
@@ -183,7 +191,7 @@ export interface HealthSnapshot {
 export function failures(components: readonly ComponentStatus[], flow: DataFlow): Finding[] {
   const found: Finding[] = components
     .filter(({ up }) => !up)
-    .map(({ name, reason, since }) => ({ kind: name === "mqtt" ? "broker" : name === "store" ? "store" : "component", name, reason, since }));
+    .map(({ name, up: _, ...why }) => ({ kind: name === "mqtt" ? "broker" : name === "store" ? "store" : "component", name, ...why }));
   const isExplained = found.some(({ kind }) => kind === "broker" || kind === "store");
   if (flow.kind === "silent" && !isExplained) found.push({ kind: "noData", since: flow.since });
   return found;
@@ -205,7 +213,7 @@ export function findings({ reachable, components, status, metrics, quarantine }:
   if (slow > 0) found.push({ kind: "slow", count: slow });
   const recent = quarantine?.groups.filter(({ newest }) => newest !== null && now - newest < RECENT_REJECTION_MS) ?? [];
   const newest = [...recent].sort((a, b) => (b.newest ?? 0) - (a.newest ?? 0))[0];
-  if (newest) found.push({ kind: "rejected", reason: newest.reason });
+  if (newest) found.push({ kind: "rejected", reason: newest.reason, ...(newest.cause ? { cause: newest.cause } : {}) });
   return found;
 }
 

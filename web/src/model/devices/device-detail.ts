@@ -2,6 +2,8 @@
 
 import type { TimeSpan } from "../history/time-range";
 import { field, list, number, text, time } from "../json";
+import type { Cause } from "../reason";
+import { causeIn } from "../reason";
 
 export type ExtraValue = number | boolean | string;
 
@@ -9,6 +11,7 @@ export type ExtraValue = number | boolean | string;
 export interface IgnoredKey {
   readonly key: string;
   readonly reason: string;
+  readonly cause?: Cause;
   readonly since: number | null;
   readonly lastValue: ExtraValue | null;
 }
@@ -64,6 +67,7 @@ function parseIgnoredKeys(body: unknown): IgnoredKey[] {
   return entries(body).map(([key, one]) => ({
     key: text(key),
     reason: text(field(one, "reason"), MAX_REASON_LENGTH),
+    ...causeIn(one),
     since: time(field(one, "since")),
     lastValue: extraValue(field(one, "lastValue")),
   }));
