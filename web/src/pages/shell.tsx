@@ -12,6 +12,7 @@ import { AlarmBell, AlarmSpeech } from "../components/layout/alarm-bell";
 import { ConnectionBanner, ConnectionStatus, HealthBanner, NoticeBanner } from "../components/layout/connection-status";
 import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
+import { PrintLine } from "../components/layout/print-line";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { t } from "../i18n";
@@ -48,6 +49,7 @@ export function Shell(): JSX.Element {
       <header class="bar" data-logged-in={session.state.value.kind === "loggedIn"}>
         <a class="brand" href="#/"><Logo /><span>{t("app.name")}</span></a>
         <Navigation current={current} />
+        <PrintLine />
         <div class="tools">
           <AlarmBell isCurrent={current.page === "alarms"} />
           <ConnectionStatus />
