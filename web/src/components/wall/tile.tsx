@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 
 import { useDevice, useStore, useTrend } from "../../app/context";
 import { ageText, fieldLabel, t, valueText } from "../../i18n";
+import type { CompleteAssessment } from "../../model/devices/assessment";
 import type { Device } from "../../model/devices/device";
 import { severityOfOrder } from "../../model/devices/device-assessment";
 import { issuesOf } from "../../model/devices/issues";
@@ -37,9 +38,9 @@ export function Tile({ ranked: { device, severity }, limit }: TileProps): JSX.El
   const store = useStore();
   useDevice(device);
   useTrend(device);
-  const shown = primaryValues(device, store.table.value, limit);
   const issues = issuesOf(device);
   const { worst } = store.assessment(device);
+  const shown = worstFirst(primaryValues(device, store.table.value, Number.POSITIVE_INFINITY), worst).slice(0, limit);
   return (
     <li class="wall-tile" data-severity={severity} data-presence={device.presence}>
       <header>
@@ -61,6 +62,12 @@ export function Tile({ ranked: { device, severity }, limit }: TileProps): JSX.El
       </footer>
     </li>
   );
+}
+
+/** With the value that is judged worst in front, unless it needs no attention. */
+function worstFirst(values: readonly PrimaryValue[], worst: CompleteAssessment | null): PrimaryValue[] {
+  const name = worst !== null && severityOfOrder(worst.order) !== "none" ? worst.field : null;
+  return [...values].sort((a, b) => Number(b.measurement.name === name) - Number(a.measurement.name === name));
 }
 
 interface TileValueProps {
