@@ -83,7 +83,7 @@ function TileValue({ device, primaryValue: { measurement, entry }, severity }: T
   const isStale = device.isStale(entry);
   const unit = entry.value === null ? "" : measurement.unit;
   return (
-    <div data-severity={severity} data-stale={isStale}>
+    <div data-severity={severity} data-old={isStale || device.presence === "offline"}>
       <dt>{fieldLabel(measurement)}{isStale && <span class="age"> {t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</span>}</dt>
       <dd>
         <span class="figure">{valueText(entry.value, measurement.name)}</span>
