@@ -1,7 +1,7 @@
 """`python -m tests.bench.wall`: memory of wall mode over hours, with lost connections.
 
 The heap is measured after a forced garbage collection in each interval, at whose end every connection of the page is reset. The
-first interval does not count for the slope: histories load, and the JIT compiler works.
+first minutes do not count for the slope: histories load, and the JIT compiler works.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=50, help="readings per second, over all devices")
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--every", type=float, default=60, help="seconds between two measurements")
+    parser.add_argument("--settle", type=float, default=8, help="minutes at the start that do not count for the slope")
     parser.add_argument("--no-cuts", action="store_true", help="leave the connections alone")
     arguments = parser.parse_args()
     console = Console(width=140)
@@ -113,7 +114,7 @@ async def main() -> None:
                 if not arguments.no_cuts:
                     proxy.set(Fault.RESET)
                     await expect(page.locator(".wall")).to_have_attribute("data-connected", "true", timeout=60_000)
-            counted = samples[1:]
+            counted = [one for one in samples if one.at >= 60 * arguments.settle]
             slope = slope_bytes_per_hour(counted)
             console.print(
                 f"{arguments.rate:g} readings/s of {arguments.devices} devices: "

@@ -205,9 +205,9 @@ async def test_a_year_has_local_days_and_is_drawn_quickly(charts: Charts) -> Non
     await charts.page.locator(".charts figure").first.wait_for()
     async with charts.page.expect_response(lambda answer: "every=86400s" in answer.url) as asked:
         await charts.page.get_by_role("button", name="1 year").click()
-    answer = await asked.value
-    assert "timezone=Europe%2FBerlin" in answer.url
-    starts = [one["timestamp"] for one in (await answer.json())["readings"]]
+    days = await asked.value
+    assert "timezone=Europe%2FBerlin" in days.url
+    starts = [one["timestamp"] for one in (await days.json())["readings"]]
     assert len(starts) > 360
     assert {at[11:] for at in starts[1:]} == {"22:00:00.000Z", "23:00:00.000Z"}, "midnight in summer and in winter"
     await expect(charts.page.locator(".history > .small").first).to_contain_text("1 day")

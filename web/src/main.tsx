@@ -16,6 +16,7 @@ import "./style/tokens.css";
 import "./style/base.css";
 import "./style/shell.css";
 import "./style/overview.css";
+import "./style/print.css";
 
 const WallPage = lazy(async () => (await import("./pages/wall")).WallPage);
 

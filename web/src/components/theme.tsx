@@ -1,4 +1,4 @@
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { t } from "../i18n";
@@ -19,6 +19,10 @@ export const isDark = computed(() => theme.value === "dark" || (theme.value === 
 
 systemDark.addEventListener("change", ({ matches }) => (systemIsDark.value = matches));
 apply();
+/** For what is drawn already when the page is printed. */
+effect(() => {
+  document.documentElement.dataset["dark"] = String(isDark.value);
+});
 
 function apply(): void {
   document.documentElement.dataset["theme"] = theme.value;

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 type Listener = (isVisible: boolean) => void;
 
-const listeners = new WeakMap<Element, Listener>();
+const listeners = new Map<Element, Listener>();
 let observer: IntersectionObserver | null = null;
 
 /** One observer for all elements. Half a screen around the viewport counts as visible, so that scrolling shows no empty cards. */
@@ -22,6 +22,11 @@ function observe(element: Element, listener: Listener): () => void {
     listeners.delete(element);
   };
 }
+
+/** Paper has no screen: everything is printed, as far as it can be rendered at once. */
+addEventListener("beforeprint", () => {
+  for (const listener of listeners.values()) listener(true);
+});
 
 /** Whether the element is on screen or close to it. */
 export function useVisible<Target extends Element>(): [RefObject<Target | null>, boolean] {

@@ -17,6 +17,7 @@ import { Logo } from "../components/layout/logo";
 import { ShareButton } from "../components/layout/share-button";
 import { SharedBanner } from "../components/layout/shared-banner";
 import { UnitsMenu } from "../components/layout/units-menu";
+import { PrintLine } from "../components/layout/print-line";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { fieldLabel, t } from "../i18n";
@@ -63,6 +64,7 @@ export function Shell(): JSX.Element {
       <header class="bar" data-logged-in={session.state.value.kind === "loggedIn"}>
         <a class="brand" href="#/"><Logo /><span>{t("app.name")}</span></a>
         <Navigation current={current} />
+        <PrintLine />
         <div class="tools">
           {session.sharedView === null && <AlarmBell isCurrent={current.page === "alarms"} />}
           <ConnectionStatus />

@@ -78,7 +78,7 @@ function TileValue({ device, primaryValue: { measurement, entry, judgement } }: 
   const isStale = device.isStale(entry) || !device.isFreshSince(entry.measuredAt, store.bridgeNow());
   const unit = entry.value === null ? "" : shownUnit(measurement);
   return (
-    <div data-severity={isStale ? "none" : judgement?.severity ?? "none"} data-stale={isStale}>
+    <div data-severity={isStale ? "none" : judgement?.severity ?? "none"} data-old={isStale || device.isOffline}>
       <dt>{fieldLabel(measurement)}{isStale && <span class="age"> {t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</span>}</dt>
       <dd>
         <span class="figure">{valueText(entry.value, measurement.name)}</span>

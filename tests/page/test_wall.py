@@ -1,0 +1,101 @@
+"""Wall mode."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.async_api import Browser, Route, expect
+
+from tests.page.conftest import Dashboard
+from tests.page.test_accessibility import violations
+
+SCREENS = ((360, 780), (1024, 768), (768, 1024), (1920, 1080), (3840, 2160))
+
+
+async def furnish(dashboard: Dashboard, **rooms: str) -> None:
+    """Devices with a reading each, in these rooms."""
+    for device, room in rooms.items():
+        await dashboard.post(deviceId=device, temperature=21.5, humidity=40, co2=640)
+        changes = {"site": "Home", "room": room}
+        async with dashboard.session.patch(f"{dashboard.base}/api/v1/devices/{device}", json=changes) as answer:
+            assert answer.status == 200
+
+
+async def test_wall_rotates_rooms_and_holds_the_one_with_an_alarm(dashboard: Dashboard) -> None:
+    await furnish(dashboard, bed="Bedroom", stove="Kitchen", sofa="Lounge")
+    page = dashboard.page
+    room, position = page.locator("h1"), page.locator(".wall-position")
+    await dashboard.go("?wall&every=5")
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await expect(page.locator(".wall-tile").first).to_contain_text("21.5")
+    await expect(room).to_contain_text("Bedroom")
+    await expect(room).to_contain_text("Kitchen")
+    await page.keyboard.press("Space")
+    await expect(position).to_contain_text("Paused")
+    await page.keyboard.press("ArrowRight")
+    await expect(room).to_contain_text("Lounge")
+    await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("ArrowLeft")
+    await expect(room).to_contain_text("Bedroom")
+    for _ in range(2):
+        await dashboard.post(deviceId="stove", ch4Ppm=9500)
+    await expect(room).to_contain_text("Kitchen")
+    await expect(page.locator(".wall-alarms")).to_contain_text("stove")
+    await expect(position).to_contain_text("Stays until the alarm is over or acknowledged")
+
+
+async def test_wall_shows_only_the_rooms_in_its_address(dashboard: Dashboard) -> None:
+    await furnish(dashboard, bed="Bedroom", stove="Kitchen")
+    await dashboard.go("?wall&room=Kitchen&theme=light")
+    await expect(dashboard.page.locator("h1")).to_have_text(re.compile("Kitchen"))
+    await expect(dashboard.page.locator("html")).to_have_attribute("data-theme", "light")
+    await expect(dashboard.page.locator(".wall-position")).to_have_text("")
+
+
+async def test_wall_is_accessible_fits_every_screen_and_says_whether_the_screen_stays_on(dashboard: Dashboard) -> None:
+    await furnish(dashboard, **{f"device{number}": "Hall" for number in range(6)})
+    for _ in range(2):
+        await dashboard.post(deviceId="device1", ch4Ppm=9500)
+    page = dashboard.page
+    await dashboard.go("?wall&theme=auto")
+    await expect(page.locator(".wall-tile")).to_have_count(6)
+    await expect(page.locator(".wall-alarms")).to_be_visible()
+    await expect(page.locator(".wall-tile").first.locator("dd").first).to_contain_text("9,500")
+    await expect(page.locator(".wall-controls .lock")).to_have_text(re.compile("^The screen (stays on|may turn off)"))
+    await page.locator(".wall-controls button").first.focus()
+    assert await violations(page) == []
+    for width, height in SCREENS:
+        await page.set_viewport_size({"width": width, "height": height})
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        if width > 360:
+            assert await page.evaluate("document.documentElement.scrollHeight <= innerHeight"), width
+    await page.set_viewport_size({"width": 1920, "height": 1080})
+    sizes = [
+        await page.locator(f".wall {one}").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+        for one in ("dd", "dt")
+    ]
+    assert sizes[0] >= 0.04 * 1080, "a value can be read from three metres"
+    assert sizes[1] >= 0.028 * 1080
+
+
+async def test_wall_loads_itself_again_when_the_bridge_serves_a_new_version(browser: Browser, dashboard: Dashboard) -> None:
+    await furnish(dashboard, bed="Bedroom")
+    context = await browser.new_context()
+    page = await context.new_page()
+
+    async def newer(route: Route) -> None:
+        if route.request.resource_type == "fetch":
+            answer = await route.fetch()
+            text = re.sub(r"assets/index-[^.\"]+\.js", "assets/index-NEWER.js", await answer.text())
+            await route.fulfill(response=answer, body=text)
+        else:
+            await route.continue_()
+
+    await page.route(f"{dashboard.base}/", newer)
+    await page.goto(f"{dashboard.base}/?wall")
+    await expect(page.locator(".wall-tile")).to_have_count(1)
+    async with page.expect_event("load"):
+        await page.evaluate("dispatchEvent(new Event('online'))")
+    await expect(page.locator(".wall-tile")).to_have_count(1)
+    await page.unroute_all(behavior="ignoreErrors")
+    await context.close()
