@@ -23,7 +23,7 @@ describe("the track record", () => {
     ["en", "Forecast: over the last 30 days it was off by 22 ppm on average, 40 % less than assuming no change; 90 % of the values were within the band."],
     ["es", "Pronóstico: en los últimos 30 días se desvió 22 ppm de media, un 40 % menos que suponiendo que nada cambia; el 90 % de los valores quedó dentro de la banda."],
     ["fr", "Prévision : sur les 30 derniers jours, écart moyen de 22 ppm, soit 40 % de moins qu’en supposant que rien ne change ; 90 % des valeurs étaient dans la bande."],
-    ["ru", "Прогноз: за последние 30 дней ошибка в среднем 22 ppm, на 40 % меньше, чем если считать, что ничего не изменится; в полосу попало 90 % значений."],
+    ["ru", "Прогноз: за последние 30 дней ошибка в среднем 22 млн⁻¹, на 40 % меньше, чем если считать, что ничего не изменится; в полосу попало 90 % значений."],
   ] as const)("is said in %s", async (language, text) => {
     await setLanguage(language);
     expect(recordText(prediction())?.replaceAll(/[\u00a0\u202f]/g, " ")).toBe(text);
