@@ -232,7 +232,7 @@ const page: Translated = {
   "issue.more": { one: "und {count} weiteres", other: "und {count} weitere" },
 
   "assessment.title": "Bewertung",
-  "assessment.from": "ab {value}",
+  "assessment.from": "berechnet aus {value}",
   "assessment.outdated": "Stand von {time}. Neueres ist nicht bekannt.",
   "assessment.unknown": "Dieser Seite nicht bekannt",
   "assessment.unknown.level": "Stufe {level} von 5",

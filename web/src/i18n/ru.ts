@@ -283,7 +283,7 @@ const page: Translated = {
   "flag.notATime": "неверное время",
   "flag.before2020": "раньше 2020 года, не используется",
   "flag.ahead": "спешат больше чем на 5 минут, не используются",
-  "flag.belowOnePpb": "меньше 1 ppb: вероятно, в ppm или мг/м³",
+  "flag.belowOnePpb": "меньше 1 млрд⁻¹: вероятно, в млн⁻¹ или мг/м³",
   "flag.belowOnePercent": "меньше 1 %: вероятно, доля единицы",
   "flag.perhapsVolts": "от 1 до 5 %: возможно, в вольтах",
 

@@ -134,7 +134,7 @@ export const messages: Messages = {
   "caveat.lpg": "Indicatif : les capteurs de gaz simples réagissent aussi à d’autres gaz. Compté comme du butane, dont la limite est la plus basse.",
   "caveat.flameSensor": "Indicatif : les détecteurs de flamme réagissent aussi au soleil et aux lampes, et ne voient que ce qui est devant eux.",
   "caveat.eco2": "Estimation : le capteur mesure des composés organiques, pas le CO₂.",
-  "caveat.tvoc": "Indicatif : des ppb aux niveaux selon la conversion des fabricants de capteurs.",
+  "caveat.tvoc": "Indicatif : les ppb sont convertis en niveaux comme le font les fabricants de capteurs.",
   "caveat.dose": "Indicatif : calculé d’après les mesures d’un capteur de gaz simple. Ne remplace pas un détecteur de CO certifié.",
   "caveat.deviceIndex": "Indicatif : calculé par le capteur, qui ne dit pas comment.",
 };

@@ -64,7 +64,7 @@ export const reasons: ReasonMessages = {
   "reason.attribute.ofLocation": "es el del lugar {location}: cámbielo allí o déjelo fuera",
   "reason.attribute.ofDevice": "pertenece al dispositivo de esta parte: configúrelo en {device}",
   "reason.password.length": "debe tener de {shortest} a {longest} caracteres",
-  "reason.command.offline": "dispositivo desconectado",
+  "reason.command.offline": "dispositivo sin conexión",
   "reason.command.idUsed": "el identificador {id} es de otra orden a este dispositivo",
   "reason.command.tooMany": "se alcanzó el límite de {count} órdenes en espera para este dispositivo (devices.queue_limit)",
   "reason.command.tooManyInAll": "se alcanzó el límite de {count} órdenes en espera para todos los dispositivos",

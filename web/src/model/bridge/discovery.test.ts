@@ -12,7 +12,7 @@ describe("a survey", () => {
   test("is read with its findings", () => {
     const { state, messages, findings } = parseDiscovery({ state: "listening", messages: 4, findings: [FINDING] });
     expect([state, messages]).toEqual(["listening", 4]);
-    expect(findings[0]).toMatchObject({ state: "new", pattern: "tele/{deviceId}/SENSOR", alsoMatches: 2, notTaken: [["rpm", "unknown key"]] });
+    expect(findings[0]).toMatchObject({ state: "new", pattern: "tele/{deviceId}/SENSOR", alsoMatches: 2, notTaken: [["rpm", { text: "unknown key" }]] });
     expect(findings[0]?.devices).toEqual([{ id: "a", values: [["temperature", 21.5], ["flameDetected", false]] }]);
   });
 
