@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import { t } from "../../i18n";
 import { Icon } from "../icon";
-import "../../style/dialog.css";
+import "../../style/share.css";
 
 interface DialogProps {
   readonly title: string;
@@ -22,7 +22,7 @@ export function Dialog({ title, onClose, children }: DialogProps): JSX.Element {
     };
   }, []);
   return (
-    <dialog ref={dialog} class="dialog" aria-labelledby="dialog-title" onClose={onClose} onClick={(event) => { if (event.target === event.currentTarget) onClose(); }}>
+    <dialog ref={dialog} class="share-dialog" aria-labelledby="dialog-title" onClose={onClose} onClick={(event) => { if (event.target === event.currentTarget) onClose(); }}>
       <div class="content">
         <header>
           <h2 id="dialog-title">{title}</h2>
