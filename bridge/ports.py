@@ -14,6 +14,7 @@ from bridge.core.alarms.delivery import AlarmDelivery, PushSubscription
 from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.devices.device import Device, Telemetry
 from bridge.core.devices.named_location import NamedLocation
+from bridge.core.devices.note import Note
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.events import Event
 from bridge.core.message import Decoded, DeviceStatus, Message, Rejection
@@ -58,9 +59,10 @@ class QuarantineStore(Protocol):
 
 
 class HistoryStore(Protocol):
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str], /) -> list[Bucket]:
+    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str], offset_ms: int = 0, /) -> list[Bucket]:
         """Summarize the readings that match by device and span of `every_ms`, by rising time; at most `query.limit` buckets.
 
+        Spans begin where the time, `offset_ms` added, is a multiple of `every_ms`: at local midnight, if that is a day.
         The result does not depend on how far the rollups have come.
         """
 
@@ -390,6 +392,22 @@ class DeliveryStore(Protocol):
         """Return the last `GROUP_LIMIT` deliveries of the alarms of a group, the latest first."""
 
 
+class NoteStore(Protocol):
+    """Notes of people. Beyond `bridge.core.devices.note.LIMIT` the oldest are deleted."""
+
+    async def by_device(self, device_id: str, /) -> list[Note]:
+        """Return the notes about a device, the one written last first, at most `DEVICE_LIMIT`."""
+
+    async def get(self, identity: str, /) -> Note | None:
+        """Return the note with this id."""
+
+    async def add(self, note: Note, /) -> None:
+        """Insert a note."""
+
+    async def remove(self, identity: str, /) -> bool:
+        """Delete a note; False if it does not exist."""
+
+
 class PushStore(Protocol):
     """Subscriptions of browsers to Web Push messages."""
 
@@ -503,6 +521,10 @@ class StateStore(KeyValueStore, SwapStore, Protocol):
     @property
     def actions(self) -> AlarmStore:
         """Advice, kept as alarms are: `rule` is the kind, and what is open has not been told yet."""
+
+    @property
+    def notes(self) -> NoteStore:
+        """Notes about moments at devices."""
 
     @property
     def commands(self) -> CommandStore:

@@ -19,6 +19,7 @@ from bridge.core.alarms.delivery import GROUP_LIMIT, PUSH_LIMIT, AlarmDelivery, 
 from bridge.core.devices.command import Command, CommandState
 from bridge.core.devices.device import Device, device_from_document
 from bridge.core.devices.named_location import NamedLocation
+from bridge.core.devices.note import DEVICE_LIMIT, LIMIT, Note
 from bridge.core.devices.profile_document import profile_from_document, profile_to_document
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
@@ -70,6 +71,7 @@ class MemoryStore:
         self.sessions = MemorySessions()
         self.audit = MemoryAudit()
         self.deliveries = MemoryDeliveries()
+        self.notes = MemoryNotes()
         self.push = MemoryPush()
         self.bridges = MemoryBridges()
         self.by_id: dict[ObjectId, Reading] = {}
@@ -203,10 +205,11 @@ class MemoryHistory:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
+    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str], offset_ms: int = 0) -> list[Bucket]:
         grouped: dict[tuple[int, str], list[Reading]] = {}
         for one in self._store.matching(query):
-            grouped.setdefault((one.timestamp_ms - one.timestamp_ms % every_ms, one.device_id), []).append(one)
+            start_ms = one.timestamp_ms - (one.timestamp_ms + offset_ms) % every_ms
+            grouped.setdefault((start_ms, one.device_id), []).append(one)
         found = [
             Bucket(device, start, len(group), {name: summary for name in fields if (summary := _summary(name, group))})
             for (start, device), group in sorted(
@@ -562,6 +565,26 @@ class MemoryDeliveries:
     async def by_group(self, group: str) -> list[AlarmDelivery]:
         found = (one for one in self.by_id.values() if one.group == group)
         return sorted(found, key=lambda one: (one.created_ms, one.id), reverse=True)[:GROUP_LIMIT]
+
+
+class MemoryNotes:
+    def __init__(self) -> None:
+        self.by_id: dict[str, Note] = {}
+
+    async def by_device(self, device_id: str) -> list[Note]:
+        found = [self.by_id[one] for one in sorted(self.by_id, reverse=True) if self.by_id[one].device_id == device_id]
+        return found[:DEVICE_LIMIT]
+
+    async def get(self, identity: str) -> Note | None:
+        return self.by_id.get(identity)
+
+    async def add(self, note: Note) -> None:
+        self.by_id[note.id] = note
+        for surplus in sorted(self.by_id)[:-LIMIT]:
+            del self.by_id[surplus]
+
+    async def remove(self, identity: str) -> bool:
+        return self.by_id.pop(identity, None) is not None
 
 
 class MemoryPush:

@@ -31,6 +31,7 @@ from bridge.api.discovery.subscriptions import SubscriptionsApi
 from bridge.api.discovery.survey import DiscoveryApi
 from bridge.api.editing.corrections import CorrectionsApi
 from bridge.api.editing.locations import LocationsApi
+from bridge.api.editing.notes import NotesApi
 from bridge.api.events import EventsApi
 from bridge.api.health import HealthApi
 from bridge.api.ingest import IngestApi
@@ -133,6 +134,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         DevicesApi(services.registry, services.profiles, services.locations, authorizer, access.audit, http),
         CommandsApi(services.registry, services.commands, submission, authorizer),
         DeviceFormsApi(services.registry, store, submission, authorizer, cookies, http.post_seconds),
+        NotesApi(store.notes, services.registry, authorizer, access.audit, http),
         LocationsApi(services.locations, authorizer, access.audit, http),
         SubscriptionsApi(services.subscriptions, services.mqtt, access.audit, http),
         DiscoveryApi(services.survey, services.announcements, access.audit, http),

@@ -69,6 +69,7 @@ class DeviceAuthorizer:
             or await store.readings(ReadingsQuery((device_id,), limit=1))
             or await store.history.extent((device_id,))
             or await store.commands.find(CommandsQuery(device_id, limit=1))
+            or await store.notes.by_device(device_id)
             or await store.quarantine.messages(QuarantineQuery(device=device_id, limit=1))
         )
 

@@ -188,6 +188,14 @@ class UnknownReading(BridgeError):
     """No stored reading has this id."""
 
 
+class TooManyNotes(BridgeError):
+    """The limit of notes about a device is reached."""
+
+
+class UnknownNote(BridgeError):
+    """No note has this id, or none within the caller's scope."""
+
+
 class DeviceExists(BridgeError):
     """A device with this id is already registered."""
 

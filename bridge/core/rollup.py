@@ -102,9 +102,14 @@ def unrolled_query(query: ReadingsQuery, progress: Sequence[RollupProgress], lat
     return tails + [RollupSegment((device_id,), None, hour, hour + HOUR_MS) for device_id, hour in late]
 
 
-def plan(query: ReadingsQuery, every_ms: int, progress: Sequence[RollupProgress], late: Late) -> list[RollupSegment]:
-    """Return the segments to read for the query; devices with equal progress share theirs."""
-    widths = [width for width in reversed(LEVELS_MS) if every_ms % width == 0]
+def plan(
+    query: ReadingsQuery, every_ms: int, progress: Sequence[RollupProgress], late: Late, offset_ms: int = 0
+) -> list[RollupSegment]:
+    """Return the segments to read for the query; devices with equal progress share theirs.
+
+    Spans of `every_ms` begin `offset_ms` earlier than in UTC: only rollups are read that end where they do.
+    """
+    widths = [width for width in reversed(LEVELS_MS) if every_ms % width == offset_ms % width == 0]
     groups: dict[tuple[int, tuple[int, ...]], list[str]] = {}
     hours: dict[str, set[int]] = {}
     for device_id, hour in late:

@@ -29,10 +29,11 @@ from bridge.core.alarms.delivery import (
     delivery_from_document,
     push_from_document,
 )
-from bridge.core.devices import command, device, named_location
+from bridge.core.devices import command, device, named_location, note
 from bridge.core.devices.command import Command, CommandState, command_from_document
 from bridge.core.devices.device import Device, device_from_document
 from bridge.core.devices.named_location import location_from_document
+from bridge.core.devices.note import DEVICE_LIMIT, LIMIT, Note, note_from_document
 from bridge.core.devices.profile_document import profile_from_document, profile_to_document
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
@@ -90,6 +91,7 @@ DELIVERIES = CollectionSchema(
     (CREATED_AT,),
     {"target": "target", "state": "state", "due_at": "dueAt", "group_id": "group", "created_at": CREATED_AT},
 )
+NOTES = CollectionSchema("notes", note.TIMES, {"device": "device"})
 PUSH = CollectionSchema("push", (CREATED_AT,), {"user": "user", "created_at": CREATED_AT})
 BRIDGES = CollectionSchema("bridges", ("startedAt",))
 
@@ -166,6 +168,7 @@ class DocumentStores:
         self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
         self.audit = DocumentAuditStore(collection(AUDIT))
         self.deliveries = DocumentDeliveryStore(collection(DELIVERIES))
+        self.notes = DocumentNoteStore(collection(NOTES), note_from_document)
         self.push = DocumentPushStore(collection(PUSH), push_from_document)
         self.bridges = DocumentBridgeStore(collection(BRIDGES))
 
@@ -410,6 +413,15 @@ class DocumentDeliveryStore:
     async def by_group(self, group: str) -> list[AlarmDelivery]:
         found = await self._documents.find({"group": group}, f"-{CREATED_AT}", limit=GROUP_LIMIT)
         return list(map(_delivery, found))
+
+
+class DocumentNoteStore(DocumentStore[Note]):
+    async def by_device(self, device_id: str) -> list[Note]:
+        return list(map(self._record, await self._documents.find({"device": device_id}, "-_id", limit=DEVICE_LIMIT)))
+
+    async def add(self, record: Note) -> None:
+        await self._documents.insert(_document(record))
+        await self._documents.trim(LIMIT)
 
 
 class DocumentPushStore(DocumentStore[PushSubscription]):

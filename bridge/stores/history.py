@@ -55,17 +55,18 @@ class RollupHistory:
         last_ms = max((newest for _, newest in ends), default=readings_ms)
         return HistoryRange(min([readings_ms, *firsts]), last_ms, readings_ms)
 
-    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str]) -> list[Bucket]:
+    async def buckets(self, query: ReadingsQuery, every_ms: int, fields: Sequence[str], offset_ms: int = 0) -> list[Bucket]:
         """Group in the database, within the deadline of every call."""
         async with self._errors():
             if not is_time_query(query):
-                return await self._tables.summarize(query, None, every_ms, fields)
+                return await self._tables.summarize(query, None, every_ms, fields, offset_ms)
             progress, late = await self._progress(query)
             if not progress:
                 return []
             fields = await self._measured_fields(fields, unrolled_query(query, progress, late), progress)
-            segments = plan(query, every_ms, progress, late) if fits_rollups(every_ms) else None
-            return [] if segments == [] else await self._tables.summarize(query, segments, every_ms, fields)
+            is_rolled = fits_rollups(every_ms) and fits_rollups(offset_ms)
+            segments = plan(query, every_ms, progress, late, offset_ms) if is_rolled else None
+            return [] if segments == [] else await self._tables.summarize(query, segments, every_ms, fields, offset_ms)
 
     async def _progress(self, query: ReadingsQuery) -> tuple[list[RollupProgress], Late]:
         """Read cursor, progress and late readings, in this order: nothing is missed or counted twice during a roll-up.

@@ -100,9 +100,17 @@ class RollupTables(Protocol):
         """Return those of the fields that the readings in these segments have."""
 
     async def summarize(
-        self, query: ReadingsQuery, segments: Sequence[RollupSegment] | None, every_ms: int, fields: Sequence[str]
+        self,
+        query: ReadingsQuery,
+        segments: Sequence[RollupSegment] | None,
+        every_ms: int,
+        fields: Sequence[str],
+        offset_ms: int = 0,
     ) -> list[Bucket]:
-        """Summarize the segments, or the readings that match the query if `segments` is None."""
+        """Summarize the segments, or the readings that match the query if `segments` is None.
+
+        Spans begin `offset_ms` earlier than in UTC.
+        """
 
     async def progress(self, devices: Sequence[str] | None = None) -> list[RollupProgress]:
         saved = {progress.device_id: progress for progress in await self.saved_progress(devices)}

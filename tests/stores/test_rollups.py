@@ -62,20 +62,21 @@ hours = st.integers(0, 80).map(lambda hour: hour * HOUR_MS)
     until_ms=hours,
     late=st.lists(hours, max_size=5),
     every_ms=st.sampled_from([5, 10, 15, 30, 60, 180, 1440, 10_080]).map(lambda minutes: minutes * MINUTE_MS),
+    offset_ms=st.sampled_from([0, 60, 120, 345, -570]).map(lambda minutes: minutes * MINUTE_MS),
 )
 def test_segments_cover_the_query_once_and_rollups_only_what_they_hold(
-    from_ms: int | None, to_ms: int | None, until_ms: int, late: list[int], every_ms: int
+    from_ms: int | None, to_ms: int | None, until_ms: int, late: list[int], every_ms: int, offset_ms: int
 ) -> None:
-    segments = plan(
-        ReadingsQuery(("a",), from_ms, to_ms), every_ms, [RollupProgress("a", 0, until_ms)], [("a", hour) for hour in late]
-    )
+    query, late_hours = ReadingsQuery(("a",), from_ms, to_ms), [("a", hour) for hour in late]
+    segments = plan(query, every_ms, [RollupProgress("a", 0, until_ms)], late_hours, offset_ms)
     at = from_ms or 0
     for segment in segments:
         assert (segment.devices, segment.from_ms) == (("a",), at)
         assert segment.to_ms is not None or segment is segments[-1]
         if segment.width_ms is not None:
             assert segment.to_ms is not None
-            assert every_ms % segment.width_ms == segment.from_ms % segment.width_ms == segment.to_ms % segment.width_ms == 0
+            assert every_ms % segment.width_ms == offset_ms % segment.width_ms == 0
+            assert segment.from_ms % segment.width_ms == segment.to_ms % segment.width_ms == 0
             assert segment.to_ms <= until_ms
             assert not any(segment.from_ms < hour + HOUR_MS and hour < segment.to_ms for hour in late)
         at = segment.to_ms if segment.to_ms is not None else at
@@ -169,7 +170,7 @@ class Sensors:
     """Invents readings, and stores them in memory as well."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.chance, self.offsets = random.Random(seed), random.Random(seed)
         self.memory = MemoryStore()
         self.now = now_ms()
         self._seq = (self.now - 10 * SETTLE_MS) * 1000
@@ -200,8 +201,9 @@ class Sensors:
                 limit=self.chance.choice([3, 10_000]),
             )
             fields = self.chance.choice([list(MEASUREMENTS_BY_NAME), ["temperature"], ["flameDetected", "co2", "so2"]])
-            expected = await self.memory.history.buckets(query, every_ms, fields)
-            assert await store.history.buckets(query, every_ms, fields) == nearly(expected), (query, every_ms)
+            offset_ms = self.offsets.choice([0, 0, 120, -570, 67]) * MINUTE_MS
+            expected = await self.memory.history.buckets(query, every_ms, fields, offset_ms)
+            assert await store.history.buckets(query, every_ms, fields, offset_ms) == nearly(expected), (query, every_ms)
 
 
 def nearly(buckets: list[Bucket]) -> list[Bucket]:

@@ -30,12 +30,14 @@ from bridge.core.errors import (
     TooManyAttempts,
     TooManyDevices,
     TooManyLocations,
+    TooManyNotes,
     TooManySubscriptions,
     Unauthorized,
     UnknownAccount,
     UnknownAlarm,
     UnknownDevice,
     UnknownLocation,
+    UnknownNote,
     UnknownReading,
     UnknownSubscription,
     UnknownTarget,
@@ -48,11 +50,23 @@ _DETAIL_LENGTH = 1000
 _CHALLENGE = 'Bearer realm="sensor-bridge"'
 
 _STATUSES = (
-    ((UnknownAccount, UnknownAlarm, UnknownDevice, UnknownLocation, UnknownReading, UnknownSubscription, UnknownTarget), 404),
+    (
+        (
+            UnknownAccount,
+            UnknownAlarm,
+            UnknownDevice,
+            UnknownLocation,
+            UnknownNote,
+            UnknownReading,
+            UnknownSubscription,
+            UnknownTarget,
+        ),
+        404,
+    ),
     ((AccountExists, LastAdmin, DeviceExists, LocationExists, LocationInUse, SubscriptionExists, SurveyRunning), 409),
     ((AlarmStateError, CommandRejected), 409),
     ((RuleFileError,), 422),
-    ((TooManyDevices, TooManyLocations, TooManySubscriptions), 507),
+    ((TooManyDevices, TooManyLocations, TooManyNotes, TooManySubscriptions), 507),
 )
 """The statuses of errors whose text is the whole answer."""
 

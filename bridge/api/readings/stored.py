@@ -3,8 +3,9 @@
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import tzinfo
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,12 +16,14 @@ from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import Latest, MeasurementResponse, ReadingsPage
+from bridge.api.readings.local_days import OffsetSpan, joined, offset_spans
 from bridge.core.access.permissions import Permission
+from bridge.core.devices.local_time import parse_zone
 from bridge.core.query import READINGS_LIMIT, Bucket, FieldSummary, ReadingsQuery
 from bridge.core.readings.identity import CURSOR_LIMIT, normalize_device_id
 from bridge.core.readings.measurements import MEASUREMENTS, MEASUREMENTS_BY_NAME, VALUE_NAMES
 from bridge.core.readings.reading import Reading
-from bridge.core.rollup import LEVELS_MS, HistoryRange, choose_width, count_buckets, format_width, parse_width
+from bridge.core.rollup import DAY_MS, LEVELS_MS, HistoryRange, choose_width, count_buckets, format_width, parse_width
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store
 
@@ -53,6 +56,10 @@ def _width(raw: object) -> object:
     return width_ms
 
 
+def _zone(raw: object) -> object:
+    return parse_zone(raw[:_ZONE_LENGTH]) if isinstance(raw, str) else raw
+
+
 def _fields(raw: object) -> object:
     if not isinstance(raw, str):
         return raw
@@ -78,13 +85,20 @@ _WIDTH_TEXT = WithJsonSchema(
         "description": f"width of a bucket: 10s, 1m, 6h, 1d, 1w; or auto, as with points={_POINTS}",
     }
 )
+_ZONE_LENGTH = 64
+_ZONE_TEXT = WithJsonSchema(
+    {
+        "type": "string",
+        "description": "IANA name, or offset such as +02:00: widths of whole days begin at midnight there; needs `from`",
+    }
+)
 _POINTS_TEXT = Field(description="instead of `every`: use a round width that gives at most this many points per device")
 
 
 class ReadingsParameters(BaseModel):
     """The query of `GET /api/v1/readings`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     device: Annotated[
         tuple[Annotated[str, AfterValidator(normalize_device_id)], ...],
@@ -98,10 +112,14 @@ class ReadingsParameters(BaseModel):
     every_ms: Annotated[int | None, BeforeValidator(_width), _WIDTH_TEXT, Field(alias="every")] = None
     points: Annotated[int | None, _POINTS_TEXT, Field(ge=1, le=POINTS_LIMIT)] = None
 
+    zone: Annotated[tzinfo | None, BeforeValidator(_zone), _ZONE_TEXT, Field(alias="timezone")] = None
+
     @model_validator(mode="after")
     def _one_width(self) -> "ReadingsParameters":
         if self.points and self.every_ms:
             raise ValueError("points selects the width: every must be auto or absent")
+        if self.zone and self.from_ms is None:
+            raise ValueError("timezone needs from")
         return self
 
     @property
@@ -165,9 +183,22 @@ class ReadingsApi:
         fields = [name for name in parameters.fields or MEASUREMENTS_BY_NAME if name in MEASUREMENTS_BY_NAME]
         found: list[Bucket] = []
         if from_ms < to_ms and query.devices != ():
-            found = await self._store.history.buckets(replace(query, limit=limit), every_ms, fields)
+            found = await self._summaries(replace(query, limit=limit), every_ms, fields, parameters.zone, (from_ms, to_ms))
         buckets = [_public_bucket(bucket) for bucket in found]
         return json_response({"readings": buckets, "next": None, "every": format_width(every_ms)})
+
+    async def _summaries(
+        self, query: ReadingsQuery, every_ms: int, fields: Sequence[str], zone: tzinfo | None, span_ms: tuple[int, int]
+    ) -> list[Bucket]:
+        """Days begin at midnight in the zone; where its clocks change, a day has 23 or 25 hours."""
+        history = self._store.history
+        if zone is None or every_ms % DAY_MS:
+            return await history.buckets(query, every_ms, fields)
+        parts: list[tuple[OffsetSpan, list[Bucket]]] = []
+        for span in offset_spans(zone, *span_ms):
+            part = replace(query, from_ms=span.from_ms, to_ms=span.to_ms)
+            parts.append((span, await history.buckets(part, every_ms, fields, span.offset_ms)))
+        return joined(parts)[: query.limit]
 
     @_describes("The newest reading of each device", answers={200: Latest}, problems=(503,))
     async def _latest(self, request: web.Request) -> web.Response:

@@ -173,14 +173,21 @@ class MongoRollups(RollupTables):
         return [name for document in found for name in fields if document[name] is not None]
 
     async def summarize(
-        self, query: ReadingsQuery, segments: Sequence[RollupSegment] | None, every_ms: int, fields: Sequence[str]
+        self,
+        query: ReadingsQuery,
+        segments: Sequence[RollupSegment] | None,
+        every_ms: int,
+        fields: Sequence[str],
+        offset_ms: int = 0,
     ) -> list[Bucket]:
         stages: list[Document]
         if segments is None:
             collection, stages = self._readings, [{"$match": filter_of(query)}]
         else:
             collection, stages = self._combined(segments, fields)
-        stages.append(_by_rollup(every_ms, fields) if collection is self._rollups else _by_reading(every_ms, fields))
+        stages.append(
+            _by_rollup(every_ms, fields, offset_ms) if collection is self._rollups else _by_reading(every_ms, fields, offset_ms)
+        )
         stages += [
             {"$sort": {"_id.t": DESCENDING if query.newest else ASCENDING, "_id.d": ASCENDING}},
             {"$limit": query.limit},
@@ -210,14 +217,14 @@ def _rollups_of(segment: RollupSegment) -> Document:
     return {"device": {"$in": list(segment.devices)}, "width": (segment.width_ms or 0) // 1000, "start": in_time}
 
 
-def _start_of(time: str, every_ms: int) -> Document:
+def _start_of(time: str, every_ms: int, offset_ms: int = 0) -> Document:
     at = {"$toLong": time}
-    return {"$subtract": [at, {"$mod": [at, every_ms]}]}
+    return {"$subtract": [at, {"$mod": [{"$add": [at, offset_ms]} if offset_ms else at, every_ms]}]}
 
 
-def _by_reading(every_ms: int, fields: Sequence[str]) -> Document:
+def _by_reading(every_ms: int, fields: Sequence[str], offset_ms: int = 0) -> Document:
     """Group readings: device and start as `_id`, `count`, and four keys a field, as in all of these summaries."""
-    group: Document = {"_id": {"d": "$deviceId", "t": _start_of("$timestamp", every_ms)}, "count": {"$sum": 1}}
+    group: Document = {"_id": {"d": "$deviceId", "t": _start_of("$timestamp", every_ms, offset_ms)}, "count": {"$sum": 1}}
     for name in fields:
         value = {"$toInt": f"${name}"} if isinstance(MEASUREMENTS_BY_NAME[name], Flag) else f"${name}"
         measured = {"$cond": [{"$gt": [f"${name}", None]}, 1, 0]}
@@ -225,8 +232,8 @@ def _by_reading(every_ms: int, fields: Sequence[str]) -> Document:
     return {"$group": group}
 
 
-def _by_rollup(every_ms: int, fields: Sequence[str]) -> Document:
-    group: Document = {"_id": {"d": "$device", "t": _start_of("$start", every_ms)}, "count": {"$sum": "$count"}}
+def _by_rollup(every_ms: int, fields: Sequence[str], offset_ms: int = 0) -> Document:
+    group: Document = {"_id": {"d": "$device", "t": _start_of("$start", every_ms, offset_ms)}, "count": {"$sum": "$count"}}
     for name in fields:
         group |= _four(name, *(f"${name}.{part}" for part in PARTS))
     return {"$group": group}

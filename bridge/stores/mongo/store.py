@@ -85,6 +85,7 @@ _INDEXES = {
         IndexModel([("group", ASCENDING), (CREATED_AT, ASCENDING)], name="group"),
         IndexModel([(CREATED_AT, ASCENDING)], name="created", expireAfterSeconds=DELIVERY_DAYS * 86_400),
     ],
+    "notes": [IndexModel([("device", ASCENDING), ("_id", ASCENDING)], name="device")],
     "push": [IndexModel([("user", ASCENDING)], name="user")],
 }
 

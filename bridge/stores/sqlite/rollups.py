@@ -207,7 +207,12 @@ class SqliteRollups(RollupTables):
         return [name for name, count in zip(fields, rows[0], strict=True) if count]
 
     async def summarize(
-        self, query: ReadingsQuery, segments: Sequence[RollupSegment] | None, every_ms: int, fields: Sequence[str]
+        self,
+        query: ReadingsQuery,
+        segments: Sequence[RollupSegment] | None,
+        every_ms: int,
+        fields: Sequence[str],
+        offset_ms: int = 0,
     ) -> list[Bucket]:
         if segments is not None:
             source, values = _from_segments(segments, fields)
@@ -216,10 +221,10 @@ class SqliteRollups(RollupTables):
             source = f"SELECT {_of_readings(fields)} FROM readings {where}"  # noqa: S608
         order = "DESC" if query.newest else "ASC"
         sql = (
-            f"SELECT * FROM (SELECT device_id, start - start % ? AS at, sum(count){_summed(fields)} FROM ({source}) "  # noqa: S608
+            f"SELECT * FROM (SELECT device_id, start - (start + ?) % ? AS at, sum(count){_summed(fields)} FROM ({source}) "  # noqa: S608
             f"GROUP BY device_id, at ORDER BY at {order}, device_id LIMIT ?) ORDER BY 2, 1"
         )
-        rows = await self._reader.rows_within(self._timeout_seconds, sql, [every_ms, *values, query.limit])
+        rows = await self._reader.rows_within(self._timeout_seconds, sql, [offset_ms, every_ms, *values, query.limit])
         return [bucket(device_id, start_ms, count, numbers, fields) for device_id, start_ms, count, *numbers in rows]
 
 

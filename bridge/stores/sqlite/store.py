@@ -129,6 +129,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (target, state, due_at);
 CREATE INDEX IF NOT EXISTS deliveries_group ON deliveries (group_id, created_at);
 CREATE INDEX IF NOT EXISTS deliveries_created_at ON deliveries (created_at);
+CREATE TABLE IF NOT EXISTS notes (id TEXT PRIMARY KEY, device TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS notes_device ON notes (device, id);
 CREATE TABLE IF NOT EXISTS push (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, created_at INTEGER NOT NULL, document TEXT NOT NULL
 );
