@@ -4,25 +4,25 @@ import { Refresher } from "../api/refresher";
 import type { Prediction } from "../model/analysis/prediction";
 import { aheadOf, isShown } from "../model/analysis/prediction";
 import { MINUTE } from "../model/history/time-range";
+import { choiceParam } from "../model/view-param";
 import type { App } from "./app";
 import type { DeviceHistory } from "./device-history";
-import { loadPreference, savePreference } from "./preferences";
+import { viewSignal } from "./view-state";
 
 /** Events tell of new predictions at once; this is for pages without a live connection. */
 const INTERVAL_MS = MINUTE;
-const KEY = "sensor-bridge.forecast";
 
-/** Whether forecasts are wanted on charts; the browser remembers it. */
-const isWanted = signal(loadPreference(KEY) !== "off");
+/** Whether forecasts are wanted on charts. */
+const FORECAST = choiceParam("forecast", ["on", "off"], "on");
 
 /** The predictions for one device, loaded while its page is open. */
 export class DeviceForecasts {
-  readonly isWanted = isWanted;
+  readonly #choice = viewSignal(FORECAST);
   readonly predictions = signal<ReadonlyMap<string, Prediction>>(new Map());
   /** Whether the range on screen has room for forecasts, and there are any. */
   readonly isOffered = computed(() => this.predictions.value.size > 0 && aheadOf(this.#history.range.value) > 0);
   /** How far charts with a forecast reach into the future, in milliseconds. */
-  readonly ahead = computed(() => (isWanted.value ? aheadOf(this.#history.range.value) : 0));
+  readonly ahead = computed(() => (this.isWanted ? aheadOf(this.#history.range.value) : 0));
   readonly #app: App;
   readonly #deviceId: string;
   readonly #history: DeviceHistory;
@@ -54,9 +54,12 @@ export class DeviceForecasts {
     for (const stop of this.#stops) stop();
   }
 
+  get isWanted(): boolean {
+    return this.#choice.value === "on";
+  }
+
   toggle(): void {
-    isWanted.value = !isWanted.peek();
-    savePreference(KEY, isWanted.peek() ? "on" : "off");
+    this.#choice.value = this.#choice.peek() === "on" ? "off" : "on";
   }
 
   /** What is said of a field below its chart: how good its forecast was, or why there is none. */

@@ -1,20 +1,20 @@
-import type { Signal } from "@preact/signals";
 import { computed, effect, signal } from "@preact/signals";
 
 import { BucketHistory } from "../model/history/bucket-history";
-import type { TimeRange } from "../model/history/time-range";
-import { DAY, HOUR, MAX_POINTS, live, spanOf, stepFor } from "../model/history/time-range";
+import { RANGE } from "../model/history/range-param";
+import { DAY, HOUR, MAX_POINTS, spanOf, stepFor } from "../model/history/time-range";
 import type { Bucket, Reading } from "../model/wire";
 import type { App } from "./app";
+import { viewSignal } from "./view-state";
 
 const DEBOUNCE_MS = 150;
 const PAINT_INTERVAL_MS = 500;
 
 export type LoadState = { readonly state: "idle" | "loading" } | { readonly state: "failed"; readonly error: string };
 
-/** The history shown by one device's charts: loaded for the selected time range, and extended with live readings. */
+/** The history shown by one device's charts: loaded for the time range in the address, and extended with live readings. */
 export class DeviceHistory {
-  readonly range: Signal<TimeRange> = signal(live(HOUR));
+  readonly range = viewSignal(RANGE);
   readonly history = signal(new BucketHistory(stepFor(HOUR)));
   readonly loadState = signal<LoadState>({ state: "loading" });
   /** Grows when live readings have changed the history. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { ALARM_TABS, hrefOf, parseRoute } from "./route";
+import { parseFragment, readParam } from "./view-param";
 
 describe("a route", () => {
   test.each([
@@ -8,7 +9,8 @@ describe("a route", () => {
     ["#/", { page: "overview" }],
     ["#setup=AbC_-9&user=admin", { page: "overview" }],
     ["#/device/a%3Ab", { page: "device", id: "a:b" }],
-    ["#/feed?device=kitchen", { page: "feed", device: "kitchen" }],
+    ["#/feed?device=kitchen", { page: "feed" }],
+    ["#/device/a?range=24h", { page: "device", id: "a" }],
     ["#/health", { page: "health" }],
     ["#/alarms", { page: "alarms", tab: "standing" }],
     ["#/alarms/history", { page: "alarms", tab: "history" }],
@@ -25,7 +27,6 @@ describe("a route", () => {
   test("survives formatting and parsing", () => {
     const id = "greenhouse.north:row-12";
     expect(parseRoute(hrefOf({ page: "device", id }))).toEqual({ page: "device", id });
-    expect(parseRoute(hrefOf({ page: "feed", device: id }))).toEqual({ page: "feed", device: id });
     for (const tab of ALARM_TABS) expect(parseRoute(hrefOf({ page: "alarms", tab }))).toEqual({ page: "alarms", tab });
   });
 
@@ -48,9 +49,11 @@ describe("a route", () => {
     "<b>",
     "__proto__",
   ])("of the device %s survives, as in an address that a browser normalizes", (id) => {
-    for (const route of [{ page: "device", id } as const, { page: "feed", device: id } as const]) {
-      expect(parseRoute(hrefOf(route))).toEqual(route);
-      expect(parseRoute(new URL(hrefOf(route), "http://bridge.example/").hash)).toEqual(route);
+    const route = { page: "device", id } as const;
+    const href = hrefOf(route, { device: id });
+    for (const hash of [href, new URL(href, "http://bridge.example/").hash]) {
+      expect(parseRoute(hash)).toEqual(route);
+      expect(readParam(parseFragment(hash).query, "device")).toBe(id);
     }
   });
 });

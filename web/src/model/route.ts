@@ -1,4 +1,6 @@
-/** The page's routes, in the fragment of the address. */
+/** The page's routes, in the path of the address's fragment; what is chosen on a page is in its query (`view-param.ts`). */
+
+import { formatFragment, parseFragment, writeParam } from "./view-param";
 
 export const ALARM_TABS = ["standing", "history", "hidden", "figures"] as const;
 export type AlarmTab = (typeof ALARM_TABS)[number];
@@ -6,7 +8,7 @@ export type AlarmTab = (typeof ALARM_TABS)[number];
 export type Route =
   | { readonly page: "overview" }
   | { readonly page: "device"; readonly id: string }
-  | { readonly page: "feed"; readonly device: string }
+  | { readonly page: "feed" }
   | { readonly page: "discovery" }
   | { readonly page: "alarms"; readonly tab: AlarmTab }
   | { readonly page: "health" }
@@ -17,30 +19,34 @@ export type Route =
 const SETUP = "setup=";
 
 export function parseRoute(hash: string): Route {
-  const [path = "", query = ""] = hash.replace(/^#/, "").split("?", 2);
+  const path = parseFragment(hash).path.replace(/^#/, "");
   const [page = "", ...rest] = path.split("/").filter(Boolean);
   if ((page === "" && rest.length === 0) || page.startsWith(SETUP)) return { page: "overview" };
   if (page === "device" && rest.length === 1) {
     const id = decode(rest[0] ?? "");
     return id ? { page: "device", id } : { page: "notFound" };
   }
-  if (page === "feed" && rest.length === 0) return { page: "feed", device: new URLSearchParams(query).get("device") ?? "" };
   if (page === "alarms" && rest.length <= 1) {
     const tab = ALARM_TABS.find((one) => one === (rest[0] ?? "standing"));
     return tab ? { page, tab } : { page: "notFound" };
   }
-  if ((page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
+  if ((page === "feed" || page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
   return { page: "notFound" };
 }
 
-export function hrefOf(route: Route): string {
+/** The link to a page, with choices made there by the names and texts of their parameters. */
+export function hrefOf(route: Route, choices: Readonly<Record<string, string>> = {}): string {
+  const query = Object.entries(choices).reduce<string | null>((written, [name, text]) => writeParam(written, name, text), null);
+  return formatFragment({ path: pathOf(route), query });
+}
+
+function pathOf(route: Route): string {
   switch (route.page) {
     case "device":
       return `#/device/${encodeURIComponent(route.id)}`;
-    case "feed":
-      return route.device ? `#/feed?${new URLSearchParams({ device: route.device })}` : "#/feed";
     case "alarms":
       return route.tab === "standing" ? "#/alarms" : `#/alarms/${route.tab}`;
+    case "feed":
     case "discovery":
     case "health":
     case "audit":

@@ -1,4 +1,3 @@
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
@@ -7,6 +6,7 @@ import type { AlarmList } from "../app/alarm-list";
 import { alarmList } from "../app/alarm-list";
 import { AlarmOperator } from "../app/alarm-operator";
 import { useApp, useStore } from "../app/context";
+import { useViewState, viewSignal } from "../app/view-state";
 import { ActionBar } from "../components/alarms/action-bar";
 import { AlarmItem } from "../components/alarms/alarm-item";
 import { AlarmFigures } from "../components/alarms/figures";
@@ -18,11 +18,14 @@ import { FaultItems, FaultPaging, useFaults } from "../components/faults/fault-l
 import { PushButton, PushNote } from "../components/layout/push-control";
 import { SoundButton } from "../components/layout/sound-button";
 import { t } from "../i18n";
-import type { Priority } from "../model/alarms/alarm";
 import { PRIORITIES, asPriority } from "../model/alarms/alarm";
+import { choiceParam } from "../model/view-param";
 import type { AlarmTab } from "../model/route";
 import { ALARM_TABS, hrefOf } from "../model/route";
 import "../style/alarms.css";
+
+const KIND = choiceParam("kind", ["alarms", "faults"], "alarms", { remember: false });
+const PRIORITY = choiceParam("priority", ["", ...PRIORITIES], "", { remember: false });
 
 /** The alarms that stand, those that ended, those that operators hid, and figures of how they are handled. */
 export function AlarmsPage({ tab }: { tab: AlarmTab }): JSX.Element {
@@ -71,7 +74,7 @@ function Knowledge(): JSX.Element | null {
 }
 
 function History(): JSX.Element {
-  const filter = useSignal<"alarms" | "faults">("alarms");
+  const filter = viewSignal(KIND);
   return (
     <>
       <FaultChoice filters={["alarms", "faults"]} filter={filter} />
@@ -95,14 +98,14 @@ function EndedFaults(): JSX.Element {
 }
 
 function EndedAlarms(): JSX.Element {
-  const priority = useSignal<Priority | "">("");
-  const list = useList(() => ({ state: "ended", priority: priority.value }));
+  const [priority, setPriority] = useViewState(PRIORITY);
+  const list = useList(() => ({ state: "ended", priority: viewSignal(PRIORITY).value }));
   return (
     <>
       <div class="controls">
         <label>
           <span>{t("alarms.filter.priority")}</span>
-          <select value={priority.value} onChange={(event) => (priority.value = asPriority(event.currentTarget.value) ?? "")}>
+          <select value={priority} onChange={(event) => setPriority(asPriority(event.currentTarget.value) ?? "")}>
             <option value="">{t("alarms.filter.any")}</option>
             {PRIORITIES.map((one) => <option key={one} value={one}>{t(`alarm.priority.${one}`)}</option>)}
           </select>

@@ -3,23 +3,29 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import { useApp, useStore } from "../app/context";
+import { useViewState } from "../app/view-state";
 import { errorText } from "../components/error-text";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
 import { formats, t } from "../i18n";
 import type { AuditEvent, AuditEventPage, AuditQuery, Outcome } from "../model/audit";
 import { AUDIT_ACTIONS, asAuditAction, outcomeOf } from "../model/audit";
+import { choiceParam, textParam } from "../model/view-param";
 import "../style/audit.css";
 
 const DEBOUNCE_MS = 300;
-const ALL_EVENTS: AuditQuery = { action: "", actor: "", target: "", before: null };
+const ACTION = choiceParam("action", ["", ...AUDIT_ACTIONS], "", { remember: false });
+const ACTOR = textParam("actor", { remember: false });
+const TARGET = textParam("target", { remember: false });
 const ICONS: Readonly<Record<Outcome, IconName>> = { done: "check", refused: "warning", delayed: "queued" };
 
 /** The audit log, for admins; the bridge refuses it to others. */
 export function AuditPage(): JSX.Element {
   const { api } = useApp();
   const page = useSignal<AuditEventPage | null>(null);
-  const query = useSignal<AuditQuery>(ALL_EVENTS);
+  const [action, setAction] = useViewState(ACTION);
+  const [actor, setActor] = useViewState(ACTOR);
+  const [target, setTarget] = useViewState(TARGET);
   const isLoading = useSignal(false);
   const error = useSignal("");
   const newestRequest = useRef(0);
@@ -39,16 +45,13 @@ export function AuditPage(): JSX.Element {
     }
     if (request === newestRequest.current) isLoading.value = false;
   };
-  const debounce = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const filter = (change: Partial<AuditQuery>): void => {
-    query.value = { ...query.value, ...change };
-    clearTimeout(debounce.current);
-    debounce.current = setTimeout(() => void load(query.value), DEBOUNCE_MS);
-  };
+  const query: AuditQuery = { action, actor, target, before: null };
+  const isFirst = useRef(true);
   useEffect(() => {
-    void load(query.value);
-    return () => clearTimeout(debounce.current);
-  }, []);
+    const timer = setTimeout(() => void load(query), isFirst.current ? 0 : DEBOUNCE_MS);
+    isFirst.current = false;
+    return () => clearTimeout(timer);
+  }, [action, actor, target]);
 
   const events = page.value?.events ?? [];
   const next = page.value?.next ?? null;
@@ -60,14 +63,14 @@ export function AuditPage(): JSX.Element {
         <div class="controls">
           <label>
             <span>{t("audit.action")}</span>
-            <select value={query.value.action} onChange={(event) => filter({ action: event.currentTarget.value })}>
+            <select value={action} onChange={(event) => setAction(asAuditAction(event.currentTarget.value) ?? "")}>
               <option value="">{t("audit.any")}</option>
               {AUDIT_ACTIONS.map((action) => <option key={action} value={action}>{t(`action.${action}`)}</option>)}
             </select>
           </label>
-          <FilterField label={t("audit.actor")} onChange={(actor) => filter({ actor })} />
-          <FilterField label={t("audit.target")} onChange={(target) => filter({ target })} />
-          <button type="button" disabled={isLoading.value} onClick={() => void load(query.value)}>{t("audit.refresh")}</button>
+          <FilterField label={t("audit.actor")} text={actor} onChange={setActor} />
+          <FilterField label={t("audit.target")} text={target} onChange={setTarget} />
+          <button type="button" disabled={isLoading.value} onClick={() => void load(query)}>{t("audit.refresh")}</button>
         </div>
       </header>
       {error.value && <p class="error" role="alert">{error.value}</p>}
@@ -75,7 +78,7 @@ export function AuditPage(): JSX.Element {
       {page.value !== null && events.length === 0 && <p class="waiting" role="status">{t("audit.none")}</p>}
       {events.length > 0 && <Events events={events} />}
       {next !== null && (
-        <button type="button" class="older" disabled={isLoading.value} onClick={() => void load({ ...query.value, before: next })}>
+        <button type="button" class="older" disabled={isLoading.value} onClick={() => void load({ ...query, before: next })}>
           {t(isLoading.value ? "app.loading" : "audit.older")}
         </button>
       )}
@@ -83,12 +86,18 @@ export function AuditPage(): JSX.Element {
   );
 }
 
-function FilterField({ label, onChange }: { label: string; onChange: (text: string) => void }): JSX.Element {
+interface FilterFieldProps {
+  readonly label: string;
+  readonly text: string;
+  readonly onChange: (text: string) => void;
+}
+
+function FilterField({ label, text, onChange }: FilterFieldProps): JSX.Element {
   return (
     <label>
       <span>{label}</span>
       <input type="search" maxLength={200} autoCapitalize="none" autoComplete="off" spellcheck={false} placeholder={t("audit.exactMatch")}
-        onInput={(event) => onChange(event.currentTarget.value)} />
+        value={text} onInput={(event) => onChange(event.currentTarget.value)} />
     </label>
   );
 }

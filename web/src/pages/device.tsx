@@ -6,6 +6,7 @@ import { DeviceAlarms } from "../app/device-alarms";
 import { DeviceExtras } from "../app/device-extras";
 import { DeviceForecasts } from "../app/device-forecasts";
 import { DeviceHistory } from "../app/device-history";
+import { viewAddress } from "../app/view-state";
 import { Age } from "../components/age";
 import { Charts } from "../components/charts/charts";
 import { RangePicker } from "../components/charts/range-picker";
@@ -62,7 +63,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
   return (
     <article class="device">
       <header>
-        <a class="back" href="#/"><Icon name="back" />{t("device.back")}</a>
+        <a class="back" href="#/" onClick={(event) => viewAddress().goBackTo("#/") && event.preventDefault()}><Icon name="back" />{t("device.back")}</a>
         <h1>{device.name}</h1>
         <div class="subheader">
           <p class="state">
@@ -77,7 +78,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
             {hasFaults && <SectionLink id="sensor-health" label={t("fault.title")} />}
             <SectionLink id="commands" label={t("command.title")} isBeside />
             <SectionLink id="details" label={t("details.title")} isBeside />
-            <a href={hrefOf({ page: "feed", device: device.id })}>{t("feed.title")}</a>
+            <a href={hrefOf({ page: "feed" }, { device: device.id })}>{t("feed.title")}</a>
           </p>
         </div>
         {worst && worst.level > 0 && <LevelBadge assessment={worst} />}

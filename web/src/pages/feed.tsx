@@ -1,14 +1,15 @@
-import { useComputed, useSignal } from "@preact/signals";
+import { untracked, useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { useStore } from "../app/context";
+import { useViewState, viewSignal } from "../app/view-state";
 import { copyText } from "../components/clipboard";
 import { Icon } from "../components/icon";
-import { loadPreference, savePreference } from "../app/preferences";
 import { ageText, fieldLabel, flagText, formats, t, valueText } from "../i18n";
 import type { FeedItem, Gap } from "../model/feed";
 import { FEED_LENGTH, cursorTime, filterFeed, groupFeed, isGap, newestPerDevice, toRecord } from "../model/feed";
 import { hrefOf } from "../model/route";
+import { flagParam, textParam } from "../model/view-param";
 import type { Measurement, Reading } from "../model/wire";
 import "../style/feed.css";
 
@@ -16,25 +17,26 @@ const MAX_ROWS = 60;
 const MAX_BUSY_ROWS = 20; // when busy, every row is new each second, and 60 rows take a frame of 67 ms
 const ROWS_PER_DEVICE = 5;
 const CONFIRMATION_MS = 3000;
-const GROUPED = "feed.grouped";
+const DEVICE = textParam("device", { remember: false });
+const FIELD = textParam("field", { remember: false });
+const GROUPED = flagParam("grouped");
+const PAUSED = flagParam("paused", { remember: false });
 
 /** The newest readings, newest first, on request by device. While paused it stays unchanged and counts new readings. */
-export function FeedPage({ device }: { device: string }): JSX.Element {
+export function FeedPage(): JSX.Element {
   const store = useStore();
-  const filter = useSignal({ device, field: "" });
-  const paused = useSignal<readonly FeedItem[] | null>(null);
+  const [device, setDevice] = useViewState(DEVICE);
+  const [field, setField] = useViewState(FIELD);
+  const grouped = viewSignal(GROUPED);
+  const isPaused = viewSignal(PAUSED);
+  const paused = useComputed<readonly FeedItem[] | null>(() => (isPaused.value && store.loaded.value ? untracked(() => [...store.feed.items]) : null));
   const confirmation = useSignal("");
-  const grouped = useSignal(loadPreference(GROUPED) === "true");
   const items = useComputed(() => {
     store.feedVersion.value;
     const limit = paused.value === null && store.feedIsBusy.value ? MAX_BUSY_ROWS : MAX_ROWS;
-    const found = filterFeed(paused.value ?? store.feed.items, filter.value, grouped.value ? FEED_LENGTH : limit);
+    const found = filterFeed(paused.value ?? store.feed.items, { device: viewSignal(DEVICE).value, field: viewSignal(FIELD).value }, grouped.value ? FEED_LENGTH : limit);
     return grouped.value ? newestPerDevice(found, ROWS_PER_DEVICE, limit) : found;
   });
-  const group = (): void => {
-    grouped.value = !grouped.value;
-    savePreference(GROUPED, String(grouped.value));
-  };
   const copy = async (found: readonly FeedItem[]): Promise<void> => {
     const records = found.flatMap((item) => (isGap(item) ? [] : [toRecord(item)]));
     const text = JSON.stringify(records.length === 1 ? records[0] : records, null, 2);
@@ -51,23 +53,23 @@ export function FeedPage({ device }: { device: string }): JSX.Element {
         <div class="controls">
           <label>
             <span>{t("feed.device")}</span>
-            <input type="search" list="feed-devices" placeholder={t("feed.device.any")} value={filter.value.device} onInput={(event) => (filter.value = { ...filter.value, device: event.currentTarget.value })} />
+            <input type="search" list="feed-devices" placeholder={t("feed.device.any")} value={device} onInput={(event) => setDevice(event.currentTarget.value)} />
           </label>
           <DeviceNames />
           <label>
             <span>{t("feed.field")}</span>
-            <select value={filter.value.field} onChange={(event) => (filter.value = { ...filter.value, field: event.currentTarget.value })}>
+            <select value={field} onChange={(event) => setField(event.currentTarget.value)}>
               <option value="">{t("feed.field.any")}</option>
               {table.map((one) => <option key={one.name} value={one.name}>{fieldLabel(one)}</option>)}
             </select>
           </label>
-          <button type="button" aria-pressed={grouped.value} onClick={group}>
+          <button type="button" aria-pressed={grouped.value} onClick={() => (grouped.value = !grouped.value)}>
             <Icon name="overview" />
             {t("feed.group")}
           </button>
-          <button type="button" aria-pressed={paused.value !== null} onClick={() => (paused.value = paused.value === null ? [...store.feed.items] : null)}>
-            <Icon name={paused.value === null ? "pause" : "play"} />
-            {t(paused.value === null ? "feed.pause" : "feed.resume")}
+          <button type="button" aria-pressed={isPaused.value} onClick={() => (isPaused.value = !isPaused.value)}>
+            <Icon name={isPaused.value ? "play" : "pause"} />
+            {t(isPaused.value ? "feed.resume" : "feed.pause")}
           </button>
           <button type="button" disabled={items.value.length === 0} onClick={() => void copy(items.value)}>
             <Icon name="copy" />
@@ -80,11 +82,11 @@ export function FeedPage({ device }: { device: string }): JSX.Element {
       {items.value.length === 0 ? (
         <p class="waiting">{t(store.feed.items.length === 0 ? "feed.empty" : "feed.none")}</p>
       ) : grouped.value ? (
-        <Groups items={items.value} name={name} table={table} field={filter.value.field} onCopy={copy} />
+        <Groups items={items.value} name={name} table={table} field={field} onCopy={copy} />
       ) : (
         <ol>
           {items.value.map((item) =>
-            isGap(item) ? <GapRow key={item.id} gap={item} /> : <Row key={item.id} reading={item} name={name(item.deviceId)} table={table} field={filter.value.field} onCopy={copy} />,
+            isGap(item) ? <GapRow key={item.id} gap={item} /> : <Row key={item.id} reading={item} name={name(item.deviceId)} table={table} field={field} onCopy={copy} />,
           )}
         </ol>
       )}

@@ -1,7 +1,7 @@
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { useStore } from "../app/context";
+import { useViewState } from "../app/view-state";
 import { Card } from "../components/device/card";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
@@ -11,30 +11,38 @@ import type { Severity } from "../model/devices/issues";
 import { severityRank } from "../model/devices/issues";
 import type { DeviceCounts, DeviceFilter, RoomGroup, StatusFilter } from "../model/devices/ranking";
 import { groupByRoom, matches } from "../model/devices/ranking";
+import { choiceParam, textParam } from "../model/view-param";
 
 const STATUS_FILTERS: readonly StatusFilter[] = ["all", "attention", "offline"];
 /** Fewer devices fit on one screen, so no filter is shown. */
 const MIN_DEVICES_TO_FILTER = 7;
 const SUMMARY_ICONS: Readonly<Record<Severity, IconName>> = { alarm: "warning", warning: "warning", notice: "notice", none: "check" };
-const NO_FILTER: DeviceFilter = { text: "", status: "all" };
+const SEARCH = textParam("q", { remember: false });
+const STATUS = choiceParam("status", STATUS_FILTERS, "all", { push: true, remember: false });
 
 export function OverviewPage(): JSX.Element {
   const store = useStore();
-  const filter = useSignal(NO_FILTER);
+  const [text, setText] = useViewState(SEARCH);
+  const [status, setStatus] = useViewState(STATUS);
+  const filter: DeviceFilter = { text, status };
+  const setFilter = (changed: DeviceFilter): void => {
+    setText(changed.text);
+    setStatus(changed.status);
+  };
   const ranked = store.ranked.value;
   if (ranked.length === 0) return store.loaded.value ? <Empty /> : <p class="waiting">{t("overview.unknown")}…</p>;
 
-  const groups = groupByRoom(ranked.filter((one) => matches(one, filter.value)));
+  const groups = groupByRoom(ranked.filter((one) => matches(one, filter)));
   return (
     <div class="overview">
       <div class="head">
         <Summary />
-        {ranked.length >= MIN_DEVICES_TO_FILTER && <Filters filter={filter.value} onChange={(changed) => (filter.value = changed)} />}
+        {ranked.length >= MIN_DEVICES_TO_FILTER && <Filters filter={filter} onChange={setFilter} />}
       </div>
       {groups.length === 0 && (
         <div class="waiting">
           <p>{t("overview.none")}</p>
-          <button type="button" onClick={() => (filter.value = NO_FILTER)}>{t("overview.none.clear")}</button>
+          <button type="button" onClick={() => setFilter({ text: "", status: "all" })}>{t("overview.none.clear")}</button>
         </div>
       )}
       {groups.map((one) => <Room key={`${one.site}\n${one.room}`} group={one} isOnly={groups.length === 1} />)}

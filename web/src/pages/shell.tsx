@@ -1,8 +1,10 @@
-import { signal } from "@preact/signals";
+import { computed } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 import { useApp, useStore } from "../app/context";
+import { scrollWhenTallEnough } from "../app/scroll";
+import { viewAddress } from "../app/view-state";
 import type { AuthSession } from "../auth/session";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
@@ -26,22 +28,26 @@ const AlarmsPage = lazy(async () => (await import("./alarms")).AlarmsPage);
 const HealthPage = lazy(async () => (await import("./health")).HealthPage);
 const AuditPage = lazy(async () => (await import("./audit")).AuditPage);
 
-const route = signal<Route>(parseRoute(location.hash));
-addEventListener("hashchange", () => (route.value = parseRoute(location.hash)));
+const address = viewAddress();
+const route = computed<Route>(() => parseRoute(address.path.value));
+history.scrollRestoration = "manual"; // the browser would scroll before the page is rendered
 
 /** The frame around every page. */
 export function Shell(): JSX.Element {
   const { session } = useApp();
   const current = route.value;
   const main = useRef<HTMLElement>(null);
-  const isFirst = useRef(true);
+  const { number, scrollY } = address.arrival.value;
+  const path = address.path.value;
+  const shown = useRef("");
   useEffect(() => {
-    if (!isFirst.current) {
-      scrollTo(0, 0);
-      main.current?.focus({ preventScroll: true });
-    }
-    isFirst.current = false;
-  }, [hrefOf(current)]);
+    const [isFirst, isOther] = [shown.current === "", shown.current !== path];
+    shown.current = path;
+    if (isOther && !isFirst) main.current?.focus({ preventScroll: true });
+    if (scrollY !== null) return scrollWhenTallEnough(scrollY);
+    if (isOther && !isFirst) scrollTo(0, 0);
+    return undefined;
+  }, [number, path]);
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>{t("app.skip")}</a>
@@ -78,7 +84,7 @@ function Page({ route }: { route: Route }): JSX.Element {
     case "device":
       return <DevicePage key={route.id} id={route.id} />;
     case "feed":
-      return <FeedPage key={route.device} device={route.device} />;
+      return <FeedPage />;
     case "discovery":
       return <GuardedDiscoveryPage />;
     case "alarms":
@@ -127,7 +133,7 @@ type NavigationItem = readonly [Route, IconName & Route["page"]];
 function navigationItems(session: AuthSession): readonly NavigationItem[] {
   return [
     [{ page: "overview" }, "overview"],
-    [{ page: "feed", device: "" }, "feed"],
+    [{ page: "feed" }, "feed"],
     ...(mayDiscover(session) ? [[{ page: "discovery" }, "discovery"] as const] : []),
     [{ page: "health" }, "health"],
     ...(hasAuditLog(session) ? [[{ page: "audit" }, "audit"] as const] : []),

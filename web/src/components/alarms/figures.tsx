@@ -3,25 +3,26 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 
 import { useApp, useStore } from "../../app/context";
+import { useViewState } from "../../app/view-state";
 import { formats, t } from "../../i18n";
 import { PRIORITIES } from "../../model/alarms/alarm";
 import type { AlarmKpis, KpiFigure } from "../../model/alarms/kpis";
 import { kpiFigures } from "../../model/alarms/kpis";
 import { LENGTHS } from "../../model/history/time-range";
+import { choiceParam } from "../../model/view-param";
 import { errorText } from "../error-text";
 import { Icon } from "../icon";
 
 const PERIODS = ["24h", "7d", "30d"] as const;
-type Period = (typeof PERIODS)[number];
+const PERIOD = choiceParam("period", PERIODS, "24h");
 
 /** How alarms are handled, against the targets of ISA-18.2 and EEMUA 191. */
 export function AlarmFigures(): JSX.Element {
   const { api } = useApp();
   const store = useStore();
-  const period = useSignal<Period>("24h");
+  const [length, setLength] = useViewState(PERIOD);
   const kpis = useSignal<AlarmKpis | null>(null);
   const error = useSignal("");
-  const { value: length } = period;
   useEffect(() => {
     let isCurrent = true;
     const to = store.bridgeNow();
@@ -42,7 +43,7 @@ export function AlarmFigures(): JSX.Element {
   return (
     <>
       <div class="choices" role="group" aria-label={t("alarms.kpi.period")}>
-        {PERIODS.map((one) => <button type="button" key={one} aria-pressed={one === length} onClick={() => (period.value = one)}>{t(`range.${one}`)}</button>)}
+        {PERIODS.map((one) => <button type="button" key={one} aria-pressed={one === length} onClick={() => setLength(one)}>{t(`range.${one}`)}</button>)}
       </div>
       {error.value && <p class="error" role="alert">{error.value}</p>}
       {kpis.value === null && !error.value && <p class="waiting">{t("app.loading")}</p>}

@@ -4,12 +4,14 @@ import { useMemo } from "preact/hooks";
 
 import { AlarmOperator } from "../../app/alarm-operator";
 import { useApp, useStore } from "../../app/context";
+import { viewSignal } from "../../app/view-state";
 import { t } from "../../i18n";
 import { messageText } from "../../i18n/alarm-text";
 import { isHidden } from "../../model/alarms/alarm";
 import type { AlarmGroup, PrioritySection } from "../../model/alarms/groups";
 import { countUnacknowledged, sectionsOf } from "../../model/alarms/groups";
 import { hrefOf } from "../../model/route";
+import { choiceParam } from "../../model/view-param";
 import { Age } from "../age";
 import { errorText } from "../error-text";
 import type { FaultFilter } from "../faults/fault-choice";
@@ -23,9 +25,11 @@ import { AlarmItem, PRIORITY_ICONS } from "./alarm-item";
 /** More are shown on request: thousands of rows would block the page. */
 const MAX_SHOWN = 100;
 
+const KIND = choiceParam<FaultFilter>("kind", ["all", "alarms", "faults"], "all", { remember: false });
+
 /** The alarms that stand, by priority; those of one rule at one site as one entry. Below them the faults of sensors. */
 export function StandingAlarms(): JSX.Element {
-  const filter = useSignal<FaultFilter>("all");
+  const filter = viewSignal(KIND);
   const faults = useFaults({ state: "standing" });
   return (
     <>

@@ -31,7 +31,7 @@ export function RangePicker({ history, forecasts }: { history: DeviceHistory; fo
         {!range.live && <button type="button" class="primary" onClick={() => (history.range.value = live(range.span.to - range.span.from))}>{t("range.toLive")}</button>}
       </div>
       {forecasts.isOffered.value && (
-        <button type="button" class="forecast-toggle" aria-pressed={forecasts.isWanted.value} onClick={() => forecasts.toggle()}>{t("forecast.toggle")}</button>
+        <button type="button" class="forecast-toggle" aria-pressed={forecasts.isWanted} onClick={() => forecasts.toggle()}>{t("forecast.toggle")}</button>
       )}
       <p class="muted small">{range.live ? "" : `${formats.value.full(range.span.from)} – ${formats.value.full(range.span.to)}`}</p>
     </div>

@@ -1,4 +1,3 @@
-import type { Signal } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { t } from "../../i18n";
@@ -8,7 +7,7 @@ export type FaultFilter = "all" | "alarms" | "faults";
 
 interface FaultChoiceProps<Filter extends FaultFilter> {
   readonly filters: readonly Filter[];
-  readonly filter: Signal<Filter>;
+  readonly filter: { value: Filter };
 }
 
 function filterText(filter: FaultFilter): string {
