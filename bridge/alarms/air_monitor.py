@@ -98,28 +98,35 @@ class AirMonitor:
     def assessments(self, device_id: str) -> list[Assessment]:
         """Return the assessments of a device now, the worst first; nothing for a device that is not known."""
         window = self._windows().window(device_id)
-        return [] if window is None else self._assess(device_id, window, self._clock())
+        return [] if window is None else self._assess(device_id, window, self._clock(), self.scale)
 
-    def public(self, device_id: str) -> dict[str, Any]:
-        """Return the assessments of a device as JSON types: `deviceId`, `at`, `scale`, `score`, `assessments`."""
-        now_ms = self._clock()
+    def public(self, device_id: str, scale: AirScale | None = None) -> dict[str, Any]:
+        """Return the assessments of a device as JSON types: `deviceId`, `at`, `scale`, `score`, `assessments`.
+
+        By another scale than that of the bridge if one is given.
+        """
+        scale, now_ms = scale or self.scale, self._clock()
         window = self._windows().window(device_id)
-        return self._body(device_id, window, [] if window is None else self._assess(device_id, window, now_ms), now_ms)
+        assessed = [] if window is None else self._assess(device_id, window, now_ms, scale)
+        return self._body(device_id, window, assessed, now_ms, scale)
 
-    def standards(self) -> dict[str, Any]:
-        """Return the bands of the standards in force as JSON types: `scale`, `standards`."""
-        return {"scale": self.scale.value, "standards": [one.public() for one in field_bands(self.scale)]}
+    def standards(self, scale: AirScale | None = None) -> dict[str, Any]:
+        """Return the bands of the standards as JSON types: `scale`, `standards`; by the bridge's scale if none is given."""
+        scale = scale or self.scale
+        return {"scale": scale.value, "standards": [one.public() for one in field_bands(scale)]}
 
-    def _body(self, device_id: str, window: DeviceWindow | None, assessed: Sequence[Assessment], now_ms: int) -> dict[str, Any]:
+    def _body(
+        self, device_id: str, window: DeviceWindow | None, assessed: Sequence[Assessment], now_ms: int, scale: AirScale
+    ) -> dict[str, Any]:
         return {
             "deviceId": device_id,
             "at": iso(now_ms),
-            "scale": self.scale.value,
+            "scale": scale.value,
             "score": None if window is None else global_score(window.current(now_ms)),
             "assessments": [one.public() for one in assessed],
         }
 
-    def _assess(self, device_id: str, window: DeviceWindow, now_ms: int) -> list[Assessment]:
+    def _assess(self, device_id: str, window: DeviceWindow, now_ms: int, scale: AirScale) -> list[Assessment]:
         fields = window.fields
         recent = {}
         particles = fields.get("pm25")
@@ -133,7 +140,7 @@ class AirMonitor:
         if meter is not None:
             standard = UL_STANDARD if meter.profile is UL_2034 else EN_STANDARD
             air = replace(air, co_dose=meter.dose, co_minutes_left=meter.minutes_left, co_standard=standard)
-        return assess(air, self.scale)
+        return assess(air, scale)
 
     async def run(self) -> None:
         """Publish assessments that change. Runs until cancelled."""
@@ -163,8 +170,8 @@ class AirMonitor:
             if window is None:
                 self._ratings.pop(device_id, None)
                 continue
-            assessed = self._assess(device_id, window, now_ms)
+            assessed = self._assess(device_id, window, now_ms, self.scale)
             ratings = tuple((one.indicator.key, one.rating.word) for one in assessed if one.rating is not None)
             if ratings != self._ratings.get(device_id):
                 self._ratings[device_id] = ratings
-                yield AirAssessed(device_id, now_ms, self._body(device_id, window, assessed, now_ms))
+                yield AirAssessed(device_id, now_ms, self._body(device_id, window, assessed, now_ms, self.scale))

@@ -119,7 +119,7 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AuthApi(access, http, cookies, login_seconds),
         LoginPages(access, http, cookies, login_seconds),
         AccountsApi(access, services.registry, store.audit, http),
-        ReadingsApi(store, authorizer, services.published_until),
+        ReadingsApi(store, authorizer, services.published_until, settings.page),
         CorrectionsApi(services.corrections, authorizer, access.audit, http),
         LatestMeasurementsApi(store, authorizer, services.measurements),
         AssessmentsApi(services.air, authorizer),

@@ -19,6 +19,7 @@ from bridge.settings.home_assistant import HomeAssistantSettings
 from bridge.settings.http import CertificateSettings, HttpSettings
 from bridge.settings.ingest_topics import IngestTopics
 from bridge.settings.mqtt import BrokerFilesSettings, FieldSettings, MqttSettings, SubscriptionSettings, TlsSettings
+from bridge.settings.page import PageSettings
 from bridge.settings.realtime import RealtimeSettings
 from bridge.settings.section import Seconds, Section
 from bridge.settings.store import StoreSettings
@@ -41,6 +42,7 @@ __all__ = [
     "HttpSettings",
     "LogSettings",
     "MqttSettings",
+    "PageSettings",
     "RealtimeSettings",
     "Section",
     "Settings",
@@ -69,6 +71,7 @@ class Settings(Section):
     devices: DevicesSettings = DevicesSettings()
     access: AccessSettings = AccessSettings()
     air: AirSettings = AirSettings()
+    page: PageSettings = PageSettings()
     alarms: AlarmsSettings = AlarmsSettings()
     analysis: AnalysisSettings = AnalysisSettings()
     home_assistant: HomeAssistantSettings = HomeAssistantSettings()

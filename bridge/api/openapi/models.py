@@ -205,11 +205,12 @@ class NoData(Response):
 
 
 class MeasurementResponse(Response):
-    """A measurement of the table, with its usual range."""
+    """A measurement of the table, with its usual range in `unit`. The page shows it in `shownUnit` unless a browser chooses."""
 
     name: str
     label: str
     unit: str
+    shownUnit: str  # noqa: N815 - a wire contract
     low: float | None
     high: float | None
 

@@ -26,6 +26,7 @@ from bridge.core.readings.reading import Reading
 from bridge.core.rollup import DAY_MS, LEVELS_MS, HistoryRange, choose_width, count_buckets, format_width, parse_width
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import Store
+from bridge.settings import PageSettings
 
 _describes = partial(describes, tag="readings", permission=Permission.READ)
 POINTS_LIMIT = 2000
@@ -136,12 +137,17 @@ class ReadingsApi:
     """Routes of stored readings."""
 
     def __init__(
-        self, store: Store, authorizer: DeviceAuthorizer, published_until: Callable[[], int | None] = lambda: None
+        self,
+        store: Store,
+        authorizer: DeviceAuthorizer,
+        published_until: Callable[[], int | None] = lambda: None,
+        page: PageSettings = PageSettings(),
     ) -> None:
         """`published_until` gives the cursor up to which no further reading is stored; None: up to the last one."""
         self._store = store
         self._authorizer = authorizer
         self._published_until = published_until
+        self._page = page
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -214,6 +220,7 @@ class ReadingsApi:
                     "name": measurement.name,
                     "label": measurement.label,
                     "unit": measurement.unit,
+                    "shownUnit": self._page.shown_unit(measurement.unit),
                     "low": _finite(measurement.usual[0]),
                     "high": _finite(measurement.usual[1]),
                 }

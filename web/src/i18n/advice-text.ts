@@ -6,9 +6,10 @@ import { sentText, t } from ".";
 import { fieldName, sentence } from "./sentence";
 
 /** What to do, and why. */
-export function tipText({ key, field, unit, parameters, message }: Advice, table: readonly Measurement[]): string {
+export function tipText(advice: Advice, table: readonly Measurement[]): string {
+  const { key, field, parameters, message } = advice;
   const template = sentText(key);
-  return (template && sentence(template, { field: fieldName(field, table), unit }, parameters)) || message;
+  return (template && sentence(template, advice, { field: fieldName(field, table) }, parameters)) || message;
 }
 
 /** Whose limit it is; null for a limit of one's own. */

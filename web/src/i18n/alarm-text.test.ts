@@ -61,7 +61,7 @@ test.each([
 });
 
 test("a figure has its unit, and a boolean has none", () => {
-  expect([figureText(212.35, "ppm"), figureText(true, "ppm"), figureText(5, null)]).toEqual(["212.4 ppm", "yes", "5"]);
+  expect([figureText(212.35, { field: "coPpm", unit: "ppm" }), figureText(true, { field: "flameDetected", unit: "ppm" }), figureText(5, { field: null, unit: null })]).toEqual(["212.4 ppm", "yes", "5"]);
 });
 
 describe("a violation that became known later", () => {

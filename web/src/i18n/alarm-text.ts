@@ -8,7 +8,7 @@ import { PRIORITIES, byUrgency } from "../model/alarms/alarm";
 import type { Measurement, Value } from "../model/wire";
 import type { AlarmKey } from "../standards/alarms.en";
 import { alarms as english } from "../standards/alarms.en";
-import { fieldLabel, formats, sentText, t, valueText } from ".";
+import { fieldLabel, formats, boundText, sentText, t, valueText } from ".";
 
 const ADVICE: ReadonlyMap<string, AlarmKey> = new Map(
   (Object.keys(english) as AlarmKey[]).filter((key) => key.startsWith("todo.")).map((key) => [english[key], key]),
@@ -19,12 +19,12 @@ const PLACEHOLDER = /\{(value|place)\}/g;
 
 /** What is wrong, and where. */
 export function messageText(alarm: Alarm): string {
-  const { rule, message, value, unit } = alarm;
+  const { rule, message, value } = alarm;
   const template = englishMessage(rule);
   const found = template === null ? null : wordsOf(template, message);
   const text = found && sentText(`rule.${rule}`);
   if (!found || text === null) return message || rule;
-  const shown = { value: typeof value === "number" ? figureText(value, unit) : found.value, place: found.place };
+  const shown = { value: typeof value === "number" ? figureText(value, alarm) : found.value, place: found.place };
   return text.replace(PLACEHOLDER, (_, name: "value" | "place") => shown[name]).replace(/ {2,}/g, " ").trim();
 }
 
@@ -39,8 +39,9 @@ export function standardText({ standard }: Alarm): string | null {
   return standard === null ? null : sentText(standard) ?? t("assessment.unknown.standard");
 }
 
-export function figureText(value: Value, unit: string | null): string {
-  return [typeof value === "boolean" ? valueText(value) : formats.value.number(value), typeof value === "boolean" ? null : unit].filter(Boolean).join(" ");
+/** A value or a limit of an alarm's field in the alarm's unit. */
+export function figureText(value: Value, { field, unit }: Pick<Alarm, "field" | "unit">): string {
+  return typeof value === "boolean" ? valueText(value) : boundText(value, field ?? "", unit ?? "");
 }
 
 export function stateText({ state, acknowledgedBy }: Alarm): string {
@@ -49,12 +50,12 @@ export function stateText({ state, acknowledgedBy }: Alarm): string {
 
 /** A violation that became known when it was over; null for an alarm that was raised. */
 export function pastText(alarm: Alarm, table: readonly Measurement[], now: number): string | null {
-  const { past, field, limit, unit, value } = alarm;
+  const { past, field, limit, value } = alarm;
   if (past === null) return null;
   const times = { from: formats.value.moment(past.from, now), to: formats.value.moment(past.to, now) };
   const measurement = table.find(({ name }) => name === field);
   if (measurement === undefined || limit === null || typeof value !== "number") return t("alarms.past.other", { ...times, message: messageText(alarm) });
-  return t(value < limit ? "alarms.past.below" : "alarms.past.above", { ...times, what: fieldLabel(measurement), limit: figureText(limit, unit) });
+  return t(value < limit ? "alarms.past.below" : "alarms.past.above", { ...times, what: fieldLabel(measurement), limit: figureText(limit, alarm) });
 }
 
 /** The unacknowledged alarms in words, for the bell. */

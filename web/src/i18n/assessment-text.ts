@@ -2,7 +2,7 @@
 
 import type { Assessment, CompleteAssessment } from "../model/devices/assessment";
 import type { Measurement } from "../model/wire";
-import { fieldLabel, formats, sentText, t, valueText } from ".";
+import { fieldLabel, formats, boundText, sentText, t, valueText } from ".";
 
 export function indexText({ key, field }: Assessment, table: readonly Measurement[]): string {
   const measurement = table.find(({ name }) => name === field);
@@ -38,5 +38,5 @@ export function figureText({ value, unit }: CompleteAssessment): readonly [figur
 /** The concentration behind an index; null where the value is the measured one. */
 export function measuredText({ field, measured, value }: CompleteAssessment, table: readonly Measurement[]): string | null {
   const unit = table.find(({ name }) => name === field)?.unit;
-  return measured === value || !unit ? null : `${valueText(measured)} ${unit}`;
+  return measured === value || !unit ? null : typeof measured === "number" ? boundText(measured, field, unit) : valueText(measured);
 }

@@ -3,7 +3,7 @@
 import type { ForecastHour, Prediction } from "../model/analysis/prediction";
 import { LEARNING_DAYS, hoursAhead } from "../model/analysis/prediction";
 import { HOUR } from "../model/history/time-range";
-import { formats, t, valueText } from ".";
+import { differenceText, formats, quantityText, t } from ".";
 
 /** How good the forecast was, or why there is none; null where too little is known to say it. */
 export function recordText(prediction: Prediction): string | null {
@@ -12,7 +12,7 @@ export function recordText(prediction: Prediction): string | null {
   if (model === "persistence") return t("forecast.persistence");
   if (error === null || ofPersistence === null || coverage === null) return null;
   const percent = Math.round((1 - ofPersistence) * 100);
-  const values = { error: figure(error, field, unit), coverage: formats.value.count(coverage * 100) };
+  const values = { error: differenceText(error, field, unit), coverage: formats.value.count(coverage * 100) };
   const text = percent < 1 ? t("forecast.record.same", values) : t("forecast.record", { ...values, percent });
   return text.replaceAll(" %", "\u00a0%"); // no line break before the sign
 }
@@ -25,22 +25,18 @@ export function summaryText(prediction: Prediction, now: number): string {
   const { field, unit } = prediction;
   return t("forecast.summary", {
     hours: formats.value.duration(Math.ceil((last.at + HOUR - now) / HOUR) * HOUR),
-    low: figure(hours.reduce((low, one) => Math.min(low, one.low), last.low), field, unit),
-    high: figure(hours.reduce((high, one) => Math.max(high, one.high), last.high), field, unit),
-    value: figure(last.mean, field, unit),
+    low: quantityText(hours.reduce((low, one) => Math.min(low, one.low), last.low), field, unit),
+    high: quantityText(hours.reduce((high, one) => Math.max(high, one.high), last.high), field, unit),
+    value: quantityText(last.mean, field, unit),
   });
 }
 
 export function hourText({ at, mean, low, high }: ForecastHour, { field, unit }: Prediction): string {
-  return t("forecast.hour", { ...hourTimes(at), value: figure(mean, field, unit), low: figure(low, field, unit), high: figure(high, field, unit) });
+  return t("forecast.hour", { ...hourTimes(at), value: quantityText(mean, field, unit), low: quantityText(low, field, unit), high: quantityText(high, field, unit) });
 }
 
 /** When an hour begins and ends. */
 export function hourTimes(at: number): { readonly from: string; readonly to: string } {
   const clock = (moment: number): string => formats.value.date(moment, { hour: "2-digit", minute: "2-digit" });
   return { from: clock(at), to: clock(at + HOUR) };
-}
-
-function figure(value: number, field: string, unit: string): string {
-  return [valueText(value, field), unit].filter(Boolean).join(" ");
 }

@@ -1,6 +1,7 @@
 import { computed, signal } from "@preact/signals";
 
 import { parseQualityFlag } from "../model/devices/quality-flag";
+import { shown, shownDifference } from "../model/units";
 import type { Measurement, Value } from "../model/wire";
 import type { AdviceMessages } from "../standards/advice.en";
 import { advice } from "../standards/advice.en";
@@ -13,6 +14,7 @@ import { messages as assessments } from "../standards/messages.en";
 import type { Translated } from "./en";
 import { en as page } from "./en";
 import { Formats } from "./format";
+import { shownAs } from "./units";
 
 const en = { ...page, ...assessments, ...alarms, ...anomalies, ...advice } as const;
 
@@ -86,22 +88,60 @@ export function fieldLabel(measurement: Measurement): string {
 
 /** Fields with a fixed number of decimal places, whose width would change otherwise. */
 const FIXED_DIGITS: Readonly<Record<string, number>> = { temperature: 1, humidity: 1, pressure: 1, noise: 1, batteryVoltage: 2 };
+const FIXED_DIGITS_OF_UNIT: Readonly<Record<string, number>> = { inHg: 2 };
 
-export function valueText(value: Value | null, field = ""): string {
+/** A value of a field in the unit of the page, without that unit. `unit` is that of the value, by default the field's own. */
+export function valueText(value: Value | null, field = "", unit?: string): string {
   if (value === null) return t("value.none");
   if (typeof value === "boolean") return t(value ? "value.yes" : "value.no");
-  return formats.value.number(value, FIXED_DIGITS[field]);
+  const conversion = shownAs(field, unit);
+  return formats.value.number(shown(value, conversion), FIXED_DIGITS_OF_UNIT[conversion.unit] ?? FIXED_DIGITS[field]);
+}
+
+/** The unit in which the page shows a field's values in `unit`, by its name in the language. */
+export function unitText(field: string, unit: string): string {
+  return unitName(shownAs(field, unit).unit);
+}
+
+/** A unit by its name in the language; one that is not known as it is. */
+export function unitName(unit: string): string {
+  const messages: Readonly<Record<string, unknown>> = language.value.messages;
+  const name = messages[`unit.name.${unit}`];
+  return typeof name === "string" ? name : unit;
+}
+
+/** A value with its unit, as `valueText` and `unitText`. */
+export function quantityText(value: Value | null, field: string, unit: string): string {
+  return typeof value === "number" ? withUnit(valueText(value, field, unit), unitText(field, unit)) : valueText(value);
+}
+
+/** As `quantityText`, without decimal places that say nothing: for limits. */
+export function boundText(value: number, field: string, unit: string): string {
+  const conversion = shownAs(field, unit);
+  return withUnit(formats.value.number(shown(value, conversion)), unitName(conversion.unit));
+}
+
+/** A difference of two values of a field in `unit`, such as a jump or an error. */
+export function differenceText(value: number, field: string, unit: string): string {
+  const conversion = shownAs(field, unit);
+  return withUnit(formats.value.number(shownDifference(value, conversion)), unitName(conversion.unit));
+}
+
+function withUnit(figure: string, unit: string): string {
+  return unit ? `${figure} ${unit}` : figure;
 }
 
 export function ageText(milliseconds: number): string {
   return formats.value.age(milliseconds) ?? t("device.now");
 }
 
-export function flagText(flag: string): string {
+/** `field` is whose value the flag is of. */
+export function flagText(flag: string, field = ""): string {
   const parsed = parseQualityFlag(flag);
   if (parsed.kind === "other") return parsed.text;
   if (parsed.kind === "failure") return t("flag.failure", { code: formats.value.number(parsed.code) });
   if (parsed.kind !== "outside") return t(`flag.${parsed.kind}`);
-  const bounds = { low: formats.value.number(parsed.low), high: formats.value.number(parsed.high) };
+  const figure = (value: number): string => formats.value.number(shown(value, shownAs(field)));
+  const bounds = { low: figure(parsed.low), high: figure(parsed.high) };
   return t(parsed.clamped ? "flag.clamped" : "flag.outside", bounds);
 }

@@ -1,14 +1,33 @@
 /** Sentences that the bridge sends as a key, numbers and names. */
 
+import { shown, shownDifference } from "../model/units";
 import type { Measurement } from "../model/wire";
-import { fieldLabel, formats } from ".";
+import { fieldLabel, formats, unitName } from ".";
+import { shownAs } from "./units";
 
-/** The template with its words and numbers filled in; null if one is missing. */
-export function sentence(template: string, words: Readonly<Record<string, string>>, numbers: ReadonlyMap<string, number>): string | null {
+/** Numbers that are values of the field. */
+const VALUES: ReadonlySet<string> = new Set(["value", "limit", "outside", "low", "high", "before", "after", "mean", "expected"]);
+/** Numbers that are differences of values: they are followed by the unit. */
+const DIFFERENCES: ReadonlySet<string> = new Set(["natural", "change"]);
+
+/** What a sentence is about: a field, and the unit of its numbers. */
+interface Subject {
+  readonly field: string;
+  readonly unit: string;
+}
+
+/** The template with its words and numbers filled in, the numbers and `{unit}` as the page shows them; null if one is missing. */
+export function sentence(template: string, subject: Subject, words: Readonly<Record<string, string>>, numbers: ReadonlyMap<string, number>): string | null {
+  const conversion = shownAs(subject.field, subject.unit);
+  const figure = (name: string, value: number): string => {
+    const isDifference = DIFFERENCES.has(name) && template.includes(`{${name}} {unit}`);
+    return formats.value.number(isDifference ? shownDifference(value, conversion) : VALUES.has(name) ? shown(value, conversion) : value);
+  };
+  const unit = unitName(conversion.unit);
   let isComplete = true;
   const text = template.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = numbers.get(name);
-    const word = Object.hasOwn(words, name) ? words[name] : value === undefined ? undefined : formats.value.number(value);
+    const word = name === "unit" ? unit : Object.hasOwn(words, name) ? words[name] : value === undefined ? undefined : figure(name, value);
     isComplete &&= word !== undefined;
     return word ?? "";
   });

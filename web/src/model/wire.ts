@@ -6,6 +6,8 @@ export interface Measurement {
   readonly name: string;
   readonly label: string;
   readonly unit: string;
+  /** The unit in which the bridge lets the page show it; the stored one if it does not say. */
+  readonly shownUnit?: string;
   /** The usual range; null where the bridge knows none. */
   readonly low: number | null;
   readonly high: number | null;
@@ -76,7 +78,7 @@ export function parseMeasurements(body: unknown): Measurement[] {
     const name = text(field(row, "name"));
     if (!name) return [];
     const [low, high] = [number(field(row, "low")), number(field(row, "high"))];
-    return [{ name, label: text(field(row, "label")) || name, unit: text(field(row, "unit")), low, high }];
+    return [{ name, label: text(field(row, "label")) || name, unit: text(field(row, "unit")), ...(text(field(row, "shownUnit")) ? { shownUnit: text(field(row, "shownUnit")) } : {}), low, high }];
   });
 }
 

@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { useApp, useStore } from "../app/context";
 import { errorText } from "../components/error-text";
 import { Icon } from "../components/icon";
-import { fieldLabel, formats, t, valueText } from "../i18n";
+import { fieldLabel, formats, quantityText, t } from "../i18n";
 import type { Discovery, FoundDevice, SubscriptionItem, TopicFinding } from "../model/bridge/discovery";
 import "../style/discovery.css";
 
@@ -161,8 +161,8 @@ function FoundValues({ device, units }: { device: FoundDevice; units: TopicFindi
   const table = useStore().table.value;
   const shown = device.values.map(([name, value]) => {
     const measurement = table.find((one) => one.name === name);
-    const quantity = typeof value === "string" ? value : valueText(value, name);
-    return `${measurement ? fieldLabel(measurement) : name} ${quantity} ${units[name] ?? ""}`.trim();
+    const quantity = typeof value === "string" ? `${value} ${units[name] ?? ""}` : quantityText(value, name, units[name] ?? "");
+    return `${measurement ? fieldLabel(measurement) : name} ${quantity}`.trim();
   });
   return <p><strong>{device.id}</strong>: {shown.join(", ")}</p>;
 }

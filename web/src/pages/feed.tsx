@@ -5,7 +5,7 @@ import { useStore } from "../app/context";
 import { useViewState, viewSignal } from "../app/view-state";
 import { copyText } from "../components/clipboard";
 import { Icon } from "../components/icon";
-import { ageText, fieldLabel, flagText, formats, t, valueText } from "../i18n";
+import { ageText, fieldLabel, flagText, formats, quantityText, t } from "../i18n";
 import type { FeedItem, Gap } from "../model/feed";
 import { FEED_LENGTH, cursorTime, filterFeed, groupFeed, isGap, newestPerDevice, toRecord } from "../model/feed";
 import { hrefOf } from "../model/route";
@@ -163,7 +163,7 @@ function Field({ measurement, reading, isMatched }: { measurement: Measurement; 
   return (
     <li class={isMatched ? "matched" : flag ? "flagged" : undefined}>
       <span>{fieldLabel(measurement)}</span>
-      {[value === undefined ? "" : ` ${valueText(value, measurement.name)}`, value !== undefined && measurement.unit ? ` ${measurement.unit}` : "", flag ? ` (${flagText(flag)})` : ""].join("")}
+      {[value === undefined ? "" : ` ${quantityText(value, measurement.name, measurement.unit)}`, flag ? ` (${flagText(flag, measurement.name)})` : ""].join("")}
     </li>
   );
 }

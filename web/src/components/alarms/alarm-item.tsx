@@ -85,10 +85,11 @@ function When({ alarm }: { readonly alarm: Alarm }): JSX.Element | null {
   return <span>{t("alarms.span", { from: time(raisedAt), to: time(clearedAt), duration: formats.value.duration(Math.max(clearedAt - raisedAt, 0)) })}</span>;
 }
 
-function Figures({ alarm: { peak, limit, unit } }: { readonly alarm: Alarm }): JSX.Element | null {
+function Figures({ alarm }: { readonly alarm: Alarm }): JSX.Element | null {
+  const { peak, limit } = alarm;
   const texts = [
-    typeof peak?.value === "number" ? t("alarms.peak", { value: figureText(peak.value, unit) }) : null,
-    limit === null ? null : t("alarms.limit", { value: figureText(limit, unit) }),
+    typeof peak?.value === "number" ? t("alarms.peak", { value: figureText(peak.value, alarm) }) : null,
+    limit === null ? null : t("alarms.limit", { value: figureText(limit, alarm) }),
   ].filter(Boolean);
   return texts.length === 0 ? null : <span>{texts.join(", ")}</span>;
 }

@@ -6,8 +6,11 @@ import type { DrawnLimit } from "../../model/alarms/rules";
 import type { AlarmSpan } from "../../model/alarms/spans";
 import type { FanColumns } from "../../model/analysis/prediction";
 import type { Columns } from "../../model/history/bucket-history";
+import type { ChartData } from "../../model/history/chart-data";
 import { chartData, isolatedPoints } from "../../model/history/chart-data";
 import type { TimeSpan } from "../../model/history/time-range";
+import type { Conversion } from "../../model/units";
+import { isIdentity, shown, stored } from "../../model/units";
 import type { Measurement } from "../../model/wire";
 import { AlarmMarks } from "./alarm-marks";
 import { NowMark } from "./now-mark";
@@ -40,29 +43,36 @@ export interface HoveredPoint {
   readonly isForecast: boolean;
 }
 
-/** One measurement over time: the mean as a line, minimum to maximum as a band; a forecast dashed and grey, with its bounds. A thin layer over uPlot, used nowhere else. */
+/**
+ * One measurement over time: the mean as a line, minimum to maximum as a band; a forecast dashed and grey, with its bounds. A thin
+ * layer over uPlot, used nowhere else. It takes and tells stored values, and draws them in the unit of the page, so that ticks are
+ * round there.
+ */
 export class Chart {
   readonly #plot: uPlot;
   readonly #marks = new AlarmMarks();
   readonly #now = new NowMark();
   readonly #gestures: ChartGestures;
+  readonly #conversion: Conversion;
   readonly #fingers = new Map<number, number>();
   /** How much longer the time on screen is than the range that gestures change. */
   #stretch = 1;
 
-  constructor(root: HTMLElement, measurement: Measurement, isFlag: boolean, gestures: ChartGestures, onHover: (hovered: HoveredPoint | null) => void) {
+  constructor(root: HTMLElement, measurement: Measurement, isFlag: boolean, conversion: Conversion, gestures: ChartGestures, onHover: (hovered: HoveredPoint | null) => void) {
     this.#gestures = gestures;
-    const options = chartOptions(root, measurement.name, isFlag, this.#marks, this.#now, onHover, (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
+    this.#conversion = conversion;
+    const options = chartOptions(root, measurement.name, isFlag, this.#marks, this.#now, (hovered) => onHover(hovered && inStoredUnit(hovered, conversion)), (plot) => this.#selected(plot), (event) => this.#beginPan(event), () => gestures.toLive());
     this.#plot = new uPlot(options, [[], [], [], [], [], [], []], root);
     this.#listen(this.#plot.over);
   }
 
   setData(columns: Columns, fan: FanColumns): void {
-    this.#plot.setData(chartData(columns, fan), false);
+    this.#plot.setData(inShownUnit(chartData(columns, fan), this.#conversion), false);
   }
 
   setAlarms(limits: readonly DrawnLimit[], spans: readonly AlarmSpan[]): void {
-    this.#marks.set(limits, spans);
+    const convert = (value: number): number => shown(value, this.#conversion);
+    this.#marks.set(limits.map((one) => ({ ...one, at: convert(one.at), clear: convert(one.clear) })), spans);
     if (this.#plot.scales["x"]?.min != null) this.#plot.redraw(); // the range may extend to a limit
   }
 
@@ -231,6 +241,17 @@ function hovered(plot: uPlot): HoveredPoint | null {
   if (mean != null) return { at: at * 1000, mean, min: min ?? mean, max: max ?? mean, isForecast: false };
   const [ahead, high, low] = [AHEAD, AHEAD + 1, AHEAD + 2].map((series) => plot.data[series]?.[idx]);
   return ahead == null ? null : { at: at * 1000, mean: ahead, min: low ?? ahead, max: high ?? ahead, isForecast: true };
+}
+
+/** The columns after the times, converted; null and undefined stay. */
+function inShownUnit(data: ChartData, conversion: Conversion): ChartData {
+  if (isIdentity(conversion)) return data;
+  const [times, ...columns] = data;
+  return [times, ...columns.map((column) => column.map((value) => (value == null ? value : value * conversion.scale + conversion.offset)))] as unknown as ChartData;
+}
+
+function inStoredUnit({ at, mean, min, max, isForecast }: HoveredPoint, conversion: Conversion): HoveredPoint {
+  return { at, mean: stored(mean, conversion), min: stored(min, conversion), max: stored(max, conversion), isForecast };
 }
 
 /** Adds a margin, and a minimum range so that noise does not fill the chart. */

@@ -6,9 +6,9 @@ import { useDevice, useStore } from "../../app/context";
 import type { DeviceAlarms } from "../../app/device-alarms";
 import type { DeviceForecasts } from "../../app/device-forecasts";
 import type { DeviceHistory } from "../../app/device-history";
-import { ageText, fieldLabel, formats, t, valueText } from "../../i18n";
-import { figureText } from "../../i18n/alarm-text";
+import { ageText, boundText, fieldLabel, formats, quantityText, t, unitText, valueText } from "../../i18n";
 import { hourText, hourTimes, recordText, summaryText } from "../../i18n/forecast-text";
+import { shownAs } from "../../i18n/units";
 import { limitsOf, nearLimits } from "../../model/alarms/rules";
 import { alarmSpans } from "../../model/alarms/spans";
 import type { Prediction } from "../../model/analysis/prediction";
@@ -90,7 +90,7 @@ function Caption({ device, measurement, hovered, prediction }: CaptionProps): JS
   useDevice(device);
   const entry = device.entries.get(measurement.name);
   const text = (value: number): string => valueText(typeof entry?.value === "boolean" ? value > 0 : value, measurement.name);
-  const unit = measurement.unit && <span class="unit"> {measurement.unit}</span>;
+  const unit = measurement.unit && <span class="unit"> {unitText(measurement.name, measurement.unit)}</span>;
   const hour = hovered?.isForecast && prediction ? hourAt(prediction, hovered.at) : null;
   const shown = hour ? { at: hour.at, mean: hour.mean, min: hour.low, max: hour.high } : hovered;
   const hasBand = shown !== null && shown.min !== shown.max;
@@ -128,10 +128,12 @@ function Plot({ device, history, alarms, forecasts, measurement, gestures, onHov
     return history.history.value.columns(measurement.name, device.intervalMs);
   });
 
+  const { name, unit } = measurement;
+  const conversion = useMemo(() => shownAs(name, unit), [shownAs(name, unit).unit]);
   useEffect(() => {
     if (!root.current) return undefined;
     const element = root.current;
-    const created = new Chart(element, measurement, isFlag, gestures, onHover);
+    const created = new Chart(element, measurement, isFlag, conversion, gestures, onHover);
     chart.current = created;
     const observer = new ResizeObserver(() => created.setSize(element.clientWidth, element.clientHeight));
     observer.observe(element);
@@ -140,17 +142,16 @@ function Plot({ device, history, alarms, forecasts, measurement, gestures, onHov
       created.destroy();
       chart.current = null;
     };
-  }, [dark, isFlag]);
-  const { name } = measurement;
+  }, [dark, isFlag, conversion]);
   const limits = useMemo(() => limitsOf(alarms.rules.value, device, name), [alarms.rules.value, device.record, name]);
   const spans = useMemo(() => alarmSpans(alarms.alarms.value, name, span), [alarms.alarms.value, name, span]);
-  useEffect(() => chart.current?.setAlarms(limits, spans), [limits, spans, dark, isFlag]);
+  useEffect(() => chart.current?.setAlarms(limits, spans), [limits, spans, dark, isFlag, conversion]);
   const prediction = forecasts.drawn(name);
   const now = prediction ? store.minute.value : 0;
   const ahead = prediction ? forecasts.ahead.value : 0;
   const fan = useMemo(() => (prediction ? fanOf(prediction, now) : NO_FAN), [prediction, now]);
-  useEffect(() => chart.current?.setData(data, fan), [data, fan, dark, isFlag]);
-  useEffect(() => chart.current?.setSpan(span, ahead), [span, ahead, data, fan, dark, isFlag]);
+  useEffect(() => chart.current?.setData(data, fan), [data, fan, dark, isFlag, conversion]);
+  useEffect(() => chart.current?.setSpan(span, ahead), [span, ahead, data, fan, dark, isFlag, conversion]);
 
   const values = data.mean.filter((value) => value !== null);
   const label = t("chart.label", { label: fieldLabel(measurement) });
@@ -159,12 +160,12 @@ function Plot({ device, history, alarms, forecasts, measurement, gestures, onHov
       ? t("chart.empty")
       : t("chart.summary", {
           label,
-          low: `${valueText(lowest(data.min), measurement.name)} ${measurement.unit}`,
-          high: `${valueText(highest(data.max), measurement.name)} ${measurement.unit}`,
-          value: `${valueText(values.at(-1) ?? null, measurement.name)} ${measurement.unit}`,
+          low: quantityText(lowest(data.min), name, unit),
+          high: quantityText(highest(data.max), name, unit),
+          value: quantityText(values.at(-1) ?? null, name, unit),
         });
   const shown = values.length === 0 ? [] : nearLimits(limits, lowest(data.min), highest(data.max));
-  const limitTexts = [...new Set(shown.map(({ at }) => t("alarms.limit", { value: figureText(at, measurement.unit) })))];
+  const limitTexts = [...new Set(shown.map(({ at }) => t("alarms.limit", { value: boundText(at, name, unit) })))];
   return (
     <>
       <div class="canvas" ref={root} role="img" aria-label={[summary, ...limitTexts, ...(prediction ? [summaryText(prediction, now)] : [])].join(", ")} />

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 
 import { useDevice, useStore, useTrend } from "../../app/context";
-import { ageText, fieldLabel, t, valueText } from "../../i18n";
+import { ageText, fieldLabel, t, unitText, valueText } from "../../i18n";
 import type { Device } from "../../model/devices/device";
 import { issuesOf } from "../../model/devices/issues";
 import type { PrimaryValue } from "../../model/devices/primary-values";
@@ -90,7 +90,7 @@ function CardValue({ device, primaryValue }: { device: Device; primaryValue: Pri
       <dt>{fieldLabel(measurement)}</dt>
       <dd>
         <span class="figure">{valueText(entry.value, measurement.name)}</span>
-        {entry.value !== null && measurement.unit && <span class="unit"> {measurement.unit}</span>}
+        {entry.value !== null && measurement.unit && <span class="unit"> {unitText(measurement.name, measurement.unit)}</span>}
         {trend && <span class="visually-hidden">, {t(`device.trend.${trend}`)}</span>}
         {isStale && <span class="age"> {t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</span>}
       </dd>

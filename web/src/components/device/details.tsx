@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { useApp, useDevice } from "../../app/context";
-import { formats, t } from "../../i18n";
+import { formats, t, unitName } from "../../i18n";
 import type { DeviceExtras } from "../../app/device-extras";
 import type { Device } from "../../model/devices/device";
 import { Age } from "../age";
@@ -49,7 +49,7 @@ function List({ device, extras }: { device: Device; extras: DeviceExtras }): JSX
   const { timezone = null, clockOffset = null, units } = extras.detail.value ?? {};
   if (timezone !== null) rows.push([t("details.timezone"), timezone]);
   else if (clockOffset !== null) rows.push([t("details.timezone"), t("details.timezone.learned", { offset: clockOffset })]);
-  if (units && units.size > 0) rows.push([t("details.units"), [...units].map(([name, unit]) => `${name}: ${unit}`).join(", ")]);
+  if (units && units.size > 0) rows.push([t("details.units"), [...units].map(([name, unit]) => `${name}: ${unitName(unit)}`).join(", ")]);
   if (record?.createdAt) rows.push([t("details.created"), formats.value.full(record.createdAt)]);
   return (
     <>

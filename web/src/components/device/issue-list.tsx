@@ -22,7 +22,7 @@ export function issueText(issue: Issue, table: readonly Measurement[], now: numb
       return issue.since === null ? t("issue.offline") : t("issue.offline.since", { time: formats.value.moment(issue.since, now) });
     case "quality": {
       const measurement = table.find(({ name }) => name === issue.field);
-      return t("issue.quality", { field: measurement ? fieldLabel(measurement) : issue.field, flag: flagText(issue.flag) });
+      return t("issue.quality", { field: measurement ? fieldLabel(measurement) : issue.field, flag: flagText(issue.flag, issue.field) });
     }
     case "battery":
       return t("issue.battery", { percent: formats.value.number(issue.percent) });

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 
 import { useStore } from "../../app/context";
 import type { DeviceExtras } from "../../app/device-extras";
-import { t, valueText } from "../../i18n";
+import { quantityText, t } from "../../i18n";
 import type { Device } from "../../model/devices/device";
 import type { Part } from "../../model/devices/device-detail";
 import { primaryValues } from "../../model/devices/primary-values";
@@ -30,7 +30,7 @@ function PartRow({ part: { name, id } }: { part: Part }): JSX.Element {
   return (
     <li>
       <a href={hrefOf({ page: "device", id })}>{name}</a>
-      <span>{values.map(({ measurement, entry }) => `${valueText(entry.value, measurement.name)} ${measurement.unit}`.trim()).join(", ")}</span>
+      <span>{values.map(({ measurement, entry }) => quantityText(entry.value, measurement.name, measurement.unit)).join(", ")}</span>
       {device?.measuredAt != null && <span class="muted small"><Age at={device.measuredAt} /></span>}
     </li>
   );

@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 
 import { useApp, useStore } from "../../app/context";
-import { formats, t, valueText } from "../../i18n";
+import { formats, t, unitText, valueText } from "../../i18n";
 import { endText, faultText, kindText, limitText } from "../../i18n/anomaly-text";
 import { fieldName } from "../../i18n/sentence";
 import { MAX_COMMENT_LENGTH } from "../../model/alarms/actions";
@@ -56,7 +56,7 @@ function Evidence({ anomaly, neighbour }: { readonly anomaly: Anomaly; readonly 
   const rows = evidenceRows(anomaly, MAX_ROWS);
   if (limit === null && rows.length === 0) return null;
   const hasNeighbour = rows.some((row) => row.neighbour !== null);
-  const withUnit = (label: string): string => (anomaly.unit ? `${label} (${anomaly.unit})` : label);
+  const withUnit = (label: string): string => (anomaly.unit ? `${label} (${unitText(anomaly.field, anomaly.unit)})` : label);
   return (
     <details class="evidence">
       <summary>{t("fault.evidence")}</summary>
@@ -75,8 +75,8 @@ function Evidence({ anomaly, neighbour }: { readonly anomaly: Anomaly; readonly 
               {rows.map(({ at, value, neighbour: other }) => (
                 <tr key={at}>
                   <td><time dateTime={new Date(at).toISOString()}>{formats.value.moment(at, store.now.peek())}</time></td>
-                  <td>{valueText(value, anomaly.field)}</td>
-                  {hasNeighbour && <td>{valueText(other, anomaly.field)}</td>}
+                  <td>{valueText(value, anomaly.field, anomaly.unit)}</td>
+                  {hasNeighbour && <td>{valueText(other, anomaly.field, anomaly.unit)}</td>}
                 </tr>
               ))}
             </tbody>

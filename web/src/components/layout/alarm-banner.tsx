@@ -85,11 +85,11 @@ function useBannerStore(): { readonly now: number; readonly device: (id: string)
 }
 
 /** The newest value of the field, which the alarm is about. */
-function Current({ device, alarm: { field, unit } }: { readonly device: Device; readonly alarm: Alarm }): JSX.Element | null {
+function Current({ device, alarm }: { readonly device: Device; readonly alarm: Alarm }): JSX.Element | null {
   useDevice(device);
-  const entry = field === null ? undefined : device.entries.get(field);
+  const entry = alarm.field === null ? undefined : device.entries.get(alarm.field);
   if (typeof entry?.value !== "number" || device.isStale(entry)) return null;
-  return <strong class="figure">{t("alarm.now", { value: figureText(entry.value, unit) })}</strong>;
+  return <strong class="figure">{t("alarm.now", { value: figureText(entry.value, alarm) })}</strong>;
 }
 
 function distinct(texts: readonly (string | null)[]): string[] {
