@@ -51,7 +51,7 @@ async def test_notes_are_written_with_command_read_within_the_scope_and_audited(
         assert (await made.as_("operator", "DELETE", other))[0] == 404
 
         async def is_audited() -> bool:
-            acts = [one["act"] for one in (await made.as_("admin", "GET", "/api/v1/audit?about=cellar"))[1]["events"]]
+            acts = [one["act"] for one in (await made.as_("admin", "GET", "/api/v1/audit?about=cellar"))[1]["acts"]]
             return acts.count("note removed") == 1 and acts.count("note added") >= 1
 
         await until(is_audited, what="the notes in the audit log")

@@ -48,7 +48,8 @@ async def ask(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> Asy
 
         async def ask(method: str, path: str, body: object = None) -> tuple[int, Any]:
             data = None if body is None else orjson.dumps(body)
-            async with session.request(method, f"http://127.0.0.1:{bridge.port}{path}", data=data) as answer:
+            json = {"Content-Type": "application/json"}
+            async with session.request(method, f"http://127.0.0.1:{bridge.port}{path}", data=data, headers=json) as answer:
                 return answer.status, orjson.loads(await answer.read())
 
         yield ask

@@ -28,11 +28,16 @@ import type { AssessmentReport } from "../model/devices/assessment";
 import { parseReports } from "../model/devices/assessment";
 import type { DeviceDetail, DeviceIgnoredKeys, ExtraRecord } from "../model/devices/device-detail";
 import { parseDetail, parseExtraRecords, parseIgnoredKeysPage } from "../model/devices/device-detail";
+import { bucketStart, timeZoneOf } from "../model/history/bucket-start";
 import type { TimeSpan } from "../model/history/time-range";
 import { stepText } from "../model/history/time-range";
 import { field, number, text } from "../model/json";
+import type { NewNote, Note } from "../model/notes";
+import { parseNotes } from "../model/notes";
 import type { PushStatus } from "../model/push";
 import { parsePushStatus } from "../model/push";
+import type { Standard } from "../model/standards";
+import { parseStandards } from "../model/standards";
 import type { Bucket, DeviceRecord, Measurement, Reading } from "../model/wire";
 import { parseBuckets, parseDevice, parseDevices, parseMeasurements, parseReadings } from "../model/wire";
 
@@ -146,6 +151,26 @@ export class ApiClient {
     return parseReports(await this.#get(`api/v1/assessments?${query}`));
   }
 
+  /** The classes of the standards that the bridge judges by; none of an older bridge. */
+  async standards(): Promise<Standard[]> {
+    return parseStandards(await this.#getIfServed("api/v1/standards"));
+  }
+
+  /** Of one device, in the span; none of an older bridge. */
+  async notes(device: string, span: TimeSpan): Promise<Note[]> {
+    const query = new URLSearchParams({ device });
+    appendSpan(query, span);
+    return parseNotes(await this.#getIfServed(`api/v1/notes?${query}`));
+  }
+
+  async addNote({ at, ...note }: NewNote): Promise<void> {
+    await this.#request("POST", "api/v1/notes", { ...note, at: new Date(at).toISOString() });
+  }
+
+  async removeNote(id: string): Promise<void> {
+    await this.#request("DELETE", `api/v1/notes/${encodeURIComponent(id)}`);
+  }
+
   /** The values that are no measurement, of the newest readings before `to`; null: before now. */
   async extraRecords(id: string, to: number | null): Promise<ExtraRecord[]> {
     const query = new URLSearchParams({ device: id, fields: "extra", limit: String(MAX_EXTRA_RECORDS) });
@@ -169,9 +194,11 @@ export class ApiClient {
 
   async history({ devices, from, to, step, fields }: HistoryQuery, signal?: AbortSignal): Promise<Bucket[]> {
     const query = new URLSearchParams(devices.map((id) => ["device", id]));
-    query.set("from", new Date(Math.floor(from / step) * step).toISOString());
+    query.set("from", new Date(bucketStart(from, step)).toISOString());
     query.set("to", new Date(to).toISOString());
     query.set("every", stepText(step));
+    const zone = timeZoneOf(step);
+    if (zone !== null) query.set("timezone", zone);
     query.set("limit", String(MAX_BUCKETS));
     query.set("fields", fields.join(","));
     return parseBuckets(await this.#get(`api/v1/readings?${query}`, HISTORY_TIMEOUT_MS, signal), fields);

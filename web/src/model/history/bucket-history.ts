@@ -1,4 +1,5 @@
 import type { Bucket, Reading, Summary } from "../wire";
+import { bucketStart } from "./bucket-start";
 
 /** One field over time, in the form a chart takes. `times` are in seconds; null breaks the line. */
 export interface Columns {
@@ -37,7 +38,7 @@ export class BucketHistory {
     if (this.#seen.has(reading.id)) return;
     this.#seen.add(reading.id);
     if (this.#seen.size > MAX_SEEN_IDS) this.#seen.delete(this.#seen.values().next().value ?? "");
-    const start = Math.floor(reading.measuredAt / this.step) * this.step;
+    const start = bucketStart(reading.measuredAt, this.step);
     const bucket = this.#buckets.get(start) ?? new Map<string, Summary>();
     for (const [name, value] of reading.values) bucket.set(name, merge(bucket.get(name), Number(value)));
     this.#put(start, bucket);
