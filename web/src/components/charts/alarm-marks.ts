@@ -4,6 +4,7 @@ import type { Priority } from "../../model/alarms/alarm";
 import type { DrawnLimit } from "../../model/alarms/rules";
 import { extendedRange } from "../../model/alarms/rules";
 import type { AlarmSpan } from "../../model/alarms/spans";
+import { clipped } from "./plot-style";
 
 const SPAN_OPACITY = 0.14;
 const DEADBAND_OPACITY = 0.12;
@@ -24,8 +25,7 @@ export class AlarmMarks {
   }
 
   drawBehind(plot: uPlot): void {
-    const { ctx, bbox } = plot;
-    clipped(plot, () => {
+    clipped(plot, (ctx, bbox) => {
       for (const { from, to, priority } of this.#spans) {
         const [start, end] = [plot.valToPos(from / 1000, "x", true), plot.valToPos(to / 1000, "x", true)];
         ctx.globalAlpha = SPAN_OPACITY;
@@ -43,8 +43,7 @@ export class AlarmMarks {
 
   /** Long dashes for single values, short ones for means. */
   drawLimits(plot: uPlot): void {
-    const { ctx, bbox } = plot;
-    clipped(plot, () => {
+    clipped(plot, (ctx, bbox) => {
       ctx.lineWidth = devicePixelRatio * 1.5;
       for (const { at, priority, isOfSingleValues } of this.#limits) {
         const y = plot.valToPos(at, "y", true);
@@ -57,16 +56,6 @@ export class AlarmMarks {
       }
     });
   }
-}
-
-function clipped(plot: uPlot, draw: () => void): void {
-  const { ctx, bbox } = plot;
-  ctx.save();
-  ctx.beginPath();
-  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-  ctx.clip();
-  draw();
-  ctx.restore();
 }
 
 /** A canvas cannot use CSS variables: the chart's element has the colours as properties. */

@@ -1,0 +1,20 @@
+import { useEffect, useState } from "preact/hooks";
+
+import type { Standard } from "../model/standards";
+import { useApp } from "./context";
+
+const NONE: readonly Standard[] = [];
+
+/** The standards whose bands charts draw; none until they are loaded, or if they cannot be. */
+export function useStandards(): readonly Standard[] {
+  const { api } = useApp();
+  const [standards, setStandards] = useState(NONE);
+  useEffect(() => {
+    let isClosed = false;
+    void api.standards().then((loaded) => {
+      if (!isClosed) setStandards(loaded);
+    }, () => undefined);
+    return () => (isClosed = true);
+  }, []);
+  return standards;
+}
