@@ -32,6 +32,8 @@ const SHAPES = {
   soundOff: "M3.5 7.8v4.4h3L10.5 16V4L6.5 7.8h-3Zm10 .2 4 4m0-4-4 4",
   battery: "M2.5 6.5h13v7h-13zM17.5 8.8v2.4M5 9v2",
   audit: "M5 2.8h10v14.4H5zM8 6.8h4M8 10h4M8 13.2h2.5",
+  more: "M4.5 10h.2M10 10h.2M15.5 10h.2",
+  compare: "M3 14.5c3-8 5 2 8-3s3.500-6 6-6M3 7c3 0 4 6 7 6s4-1 7-1",
   sent: "M3.5 10h12m-5-5 5 5-5 5",
 } as const;
 

@@ -6,7 +6,7 @@ import { field, list, number, text, time } from "./json";
 export const AUDIT_ACTIONS = [
   "login", "login refused", "login delayed", "logout", "refresh replayed", "refused",
   "command", "command refused",
-  "device added", "device changed", "device removed",
+  "device added", "device changed", "device removed", "note added", "note removed",
   "user added", "user changed", "user removed",
   "key added", "key removed",
   "subscription added", "subscription removed", "survey",

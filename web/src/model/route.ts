@@ -8,6 +8,8 @@ export type AlarmTab = (typeof ALARM_TABS)[number];
 export type Route =
   | { readonly page: "overview" }
   | { readonly page: "device"; readonly id: string }
+  | { readonly page: "compare" }
+  | { readonly page: "measurement"; readonly name: string }
   | { readonly page: "feed" }
   | { readonly page: "discovery" }
   | { readonly page: "alarms"; readonly tab: AlarmTab }
@@ -26,11 +28,15 @@ export function parseRoute(hash: string): Route {
     const id = decode(rest[0] ?? "");
     return id ? { page: "device", id } : { page: "notFound" };
   }
+  if (page === "measurement" && rest.length === 1) {
+    const name = decode(rest[0] ?? "");
+    return /^\w{1,64}$/.test(name) ? { page, name } : { page: "notFound" };
+  }
   if (page === "alarms" && rest.length <= 1) {
     const tab = ALARM_TABS.find((one) => one === (rest[0] ?? "standing"));
     return tab ? { page, tab } : { page: "notFound" };
   }
-  if ((page === "feed" || page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
+  if ((page === "compare" || page === "feed" || page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
   return { page: "notFound" };
 }
 
@@ -46,6 +52,9 @@ function pathOf(route: Route): string {
       return `#/device/${encodeURIComponent(route.id)}`;
     case "alarms":
       return route.tab === "standing" ? "#/alarms" : `#/alarms/${route.tab}`;
+    case "measurement":
+      return `#/measurement/${route.name}`;
+    case "compare":
     case "feed":
     case "discovery":
     case "health":

@@ -3,11 +3,15 @@ import { useEffect, useMemo } from "preact/hooks";
 
 import { useApp, useDevice, useStore } from "../app/context";
 import { DeviceAlarms } from "../app/device-alarms";
+import { DeviceAnnotations } from "../app/device-annotations";
 import { DeviceExtras } from "../app/device-extras";
 import { DeviceForecasts } from "../app/device-forecasts";
 import { DeviceHistory } from "../app/device-history";
+import { onRangeKey } from "../app/range-gestures";
+import { useStandards } from "../app/use-standards";
 import { viewAddress } from "../app/view-state";
 import { Age } from "../components/age";
+import { AnnotationList } from "../components/charts/annotation-list";
 import { Charts } from "../components/charts/charts";
 import { RangePicker } from "../components/charts/range-picker";
 import { DeviceAlarmPanel } from "../components/device/alarms";
@@ -27,7 +31,6 @@ import { Icon } from "../components/icon";
 import { formats, t } from "../i18n";
 import type { Device } from "../model/devices/device";
 import { issuesOf } from "../model/devices/issues";
-import { LENGTHS, live, pan, zoom } from "../model/history/time-range";
 import { hrefOf } from "../model/route";
 import "../style/device.css";
 
@@ -52,10 +55,13 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
   const extras = useMemo(() => new DeviceExtras(app, device.id, history), [history]);
   const alarms = useMemo(() => new DeviceAlarms(app, device.id, history), [history]);
   const forecasts = useMemo(() => new DeviceForecasts(app, device.id, history), [history]);
+  const annotations = useMemo(() => new DeviceAnnotations(app, device.id, history, alarms), [history]);
+  const standards = useStandards();
   useEffect(() => () => history.close(), [history]);
   useEffect(() => () => forecasts.close(), [forecasts]);
   useEffect(() => () => alarms.close(), [alarms]);
   useEffect(() => () => extras.close(), [extras]);
+  useEffect(() => () => annotations.close(), [annotations]);
   useDevice(device);
   const [standing, allFaults] = [useFaults({ state: "standing", device: device.id }), useFaults({ state: "all", device: device.id })];
   const { assessments, worst } = store.assessment(device);
@@ -76,6 +82,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
           <p class="section-links">
             {assessments.length > 0 && <SectionLink id="assessments" label={t("assessment.title")} />}
             {hasFaults && <SectionLink id="sensor-health" label={t("fault.title")} />}
+            <SectionLink id="annotations" label={t("annotation.title")} />
             <SectionLink id="commands" label={t("command.title")} isBeside />
             <SectionLink id="details" label={t("details.title")} isBeside />
             <a href={hrefOf({ page: "feed" }, { device: device.id })}>{t("feed.title")}</a>
@@ -88,11 +95,11 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
         <DeviceAlarmPanel device={device} />
         <Tip device={device} isFull />
       </div>
-      <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => onKeyDown(event, history, store.bridgeNow())}>
+      <section class="history" aria-label={t("chart.region")} tabIndex={0} onKeyDown={(event) => onRangeKey(event, history, store.bridgeNow())}>
         <Parts extras={extras} />
-        <RangePicker history={history} forecasts={forecasts} />
+        <RangePicker ranged={history} forecasts={forecasts} />
         <LoadStatus history={history} />
-        <Charts device={device} history={history} alarms={alarms} forecasts={forecasts} />
+        <Charts device={device} history={history} alarms={alarms} forecasts={forecasts} annotations={annotations} standards={standards} />
         <LimitLegend alarms={alarms} />
         <ForecastLegend forecasts={forecasts} />
         <p class="muted small help mouse">{t("chart.help")}</p>
@@ -101,6 +108,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
       <AssessmentPanel device={device} />
       <div class="below">
         <SensorHealth standing={standing} all={allFaults} />
+        <AnnotationList annotations={annotations} fields={store.table.value.flatMap(({ name }) => (device.entries.has(name) ? [name] : []))} />
         <AlsoSends extras={extras} history={history} />
       </div>
       <div class="side">
@@ -138,23 +146,4 @@ function LimitLegend({ alarms }: { alarms: DeviceAlarms }): JSX.Element | null {
 function ForecastLegend({ forecasts }: { forecasts: DeviceForecasts }): JSX.Element | null {
   const drawn = [...forecasts.predictions.value.keys()].map((name) => forecasts.drawn(name)).find((one) => one !== null);
   return drawn ? <p class="muted small help">{t("forecast.legend", { percent: formats.value.count(drawn.level * 100) })}</p> : null;
-}
-
-/** Keyboard equivalents of the pointer gestures. */
-function onKeyDown(event: KeyboardEvent, history: DeviceHistory, now: number): void {
-  if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
-  const range = history.range.peek();
-  const length = range.live ? range.length : range.span.to - range.span.from;
-  const change = {
-    ArrowLeft: () => pan(range, -0.25, now),
-    ArrowRight: () => pan(range, 0.25, now),
-    "+": () => zoom(range, 0.5, now),
-    "=": () => zoom(range, 0.5, now),
-    "-": () => zoom(range, 2, now),
-    End: () => live(length),
-    Home: () => live(LENGTHS["1y"]),
-  }[event.key];
-  if (!change) return;
-  event.preventDefault();
-  history.range.value = change();
 }

@@ -16,12 +16,14 @@ import { Footer } from "../components/layout/footer";
 import { Logo } from "../components/layout/logo";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
-import { t } from "../i18n";
+import { fieldLabel, t } from "../i18n";
 import type { Route } from "../model/route";
 import { hrefOf, parseRoute } from "../model/route";
 import { OverviewPage } from "./overview";
 
 const DevicePage = lazy(async () => (await import("./device")).DevicePage);
+const ComparePage = lazy(async () => (await import("./compare")).ComparePage);
+const MeasurementPage = lazy(async () => (await import("./compare")).MeasurementPage);
 const FeedPage = lazy(async () => (await import("./feed")).FeedPage);
 const DiscoveryPage = lazy(async () => (await import("./discovery")).DiscoveryPage);
 const AlarmsPage = lazy(async () => (await import("./alarms")).AlarmsPage);
@@ -83,6 +85,10 @@ function Page({ route }: { route: Route }): JSX.Element {
       return <OverviewPage />;
     case "device":
       return <DevicePage key={route.id} id={route.id} />;
+    case "compare":
+      return <ComparePage />;
+    case "measurement":
+      return <MeasurementPage key={route.name} name={route.name} />;
     case "feed":
       return <FeedPage />;
     case "discovery":
@@ -133,6 +139,7 @@ type NavigationItem = readonly [Route, IconName & Route["page"]];
 function navigationItems(session: AuthSession): readonly NavigationItem[] {
   return [
     [{ page: "overview" }, "overview"],
+    [{ page: "compare" }, "compare"],
     [{ page: "feed" }, "feed"],
     ...(mayDiscover(session) ? [[{ page: "discovery" }, "discovery"] as const] : []),
     [{ page: "health" }, "health"],
@@ -158,11 +165,24 @@ function Navigation({ current }: { current: Route }): JSX.Element {
 function Title({ current }: { current: Route }): null {
   const store = useStore();
   const alarms = useBannerAlarms();
-  const page =
-    current.page === "device" ? store.device(current.id)?.name ?? current.id : current.page === "notFound" ? "" : t(`nav.${current.page}`);
+  const measurement = current.page === "measurement" ? store.table.value.find(({ name }) => name === current.name) : undefined;
+  const page = titleOf(current, store.device(current.page === "device" ? current.id : "")?.name, measurement && fieldLabel(measurement));
   const title = [alarms.length > 0 ? `(!) ${t("app.title.alarm")}` : "", page, t("app.name")].filter(Boolean).join(" · ");
   useEffect(() => {
     document.title = title;
   }, [title]);
   return null;
+}
+
+function titleOf(current: Route, device: string | undefined, measurement: string | undefined): string {
+  switch (current.page) {
+    case "device":
+      return device ?? current.id;
+    case "measurement":
+      return measurement ?? current.name;
+    case "notFound":
+      return "";
+    default:
+      return t(`nav.${current.page}`);
+  }
 }

@@ -67,6 +67,11 @@ class TimePlot {
     this.plot.setSize({ width, height });
   }
 
+  /** The element whose colours and font the chart has. */
+  get root(): HTMLElement {
+    return this.plot.root.parentElement ?? this.plot.root;
+  }
+
   /** What is drawn, for pictures. */
   get canvas(): HTMLCanvasElement {
     return this.plot.ctx.canvas;

@@ -1,9 +1,10 @@
 import { useComputed, useSignal } from "@preact/signals";
-import type { JSX } from "preact";
+import type { JSX, RefObject } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { useDevice, useStore } from "../../app/context";
 import type { DeviceAlarms } from "../../app/device-alarms";
+import type { DeviceAnnotations } from "../../app/device-annotations";
 import type { DeviceForecasts } from "../../app/device-forecasts";
 import type { DeviceHistory } from "../../app/device-history";
 import { ageText, boundText, fieldLabel, formats, quantityText, t, unitText, valueText } from "../../i18n";
@@ -14,32 +15,40 @@ import { alarmSpans } from "../../model/alarms/spans";
 import type { Prediction } from "../../model/analysis/prediction";
 import { NO_FAN, fanOf, hourAt, hoursAhead } from "../../model/analysis/prediction";
 import type { Device } from "../../model/devices/device";
-import { fixed, pan, zoom } from "../../model/history/time-range";
+import { annotationsFor } from "../../model/history/annotations";
+import { csvText, fileName } from "../../model/history/csv";
+import { hrefOf } from "../../model/route";
+import type { Standard } from "../../model/standards";
+import { standardOf } from "../../model/standards";
 import type { Measurement } from "../../model/wire";
+import { rangeGestures } from "../../app/range-gestures";
 import { isDark } from "../theme";
 import { useVisible } from "../use-visible";
-import type { ChartGestures, HoveredPoint } from "./chart";
+import { download, downloadCsv } from "../download";
+import { annotationText } from "./annotation-list";
+import type { Hovered } from "./chart";
 import { Chart } from "./chart";
+import { ChartMenu } from "./chart-menu";
+import type { ChartGestures } from "./gestures";
+import { chartPicture } from "./picture";
+import { coloursOf } from "./plot-style";
+import { StandardLegend } from "./standard-legend";
+import { classText } from "./standard-text";
 
 interface ChartsProps {
   readonly device: Device;
   readonly history: DeviceHistory;
   readonly alarms: DeviceAlarms;
   readonly forecasts: DeviceForecasts;
+  readonly annotations: DeviceAnnotations;
+  readonly standards: readonly Standard[];
 }
 
 /** A chart for every measurement that the device has, or had in the selected range. */
-export function Charts({ device, history, alarms, forecasts }: ChartsProps): JSX.Element {
+export function Charts(props: ChartsProps): JSX.Element {
+  const { device, history } = props;
   const store = useStore();
-  const gestures: ChartGestures = {
-    zoomTo: (span) => (history.range.value = fixed(span, store.bridgeNow())),
-    zoomBy: (factor, around) => (history.range.value = zoom(history.range.peek(), factor, store.bridgeNow(), around)),
-    panBy: (fraction) => (history.range.value = pan(history.range.peek(), fraction, store.bridgeNow())),
-    toLive: () => {
-      const { from, to } = history.span.peek();
-      history.range.value = { live: true, length: to - from };
-    },
-  };
+  const gestures = rangeGestures(history, () => store.bridgeNow());
   const fields = useComputed(() => {
     store.deviceVersion(device.id).value;
     history.version.value;
@@ -49,7 +58,7 @@ export function Charts({ device, history, alarms, forecasts }: ChartsProps): JSX
   return (
     <div class="charts">
       {fields.value.map((measurement) => (
-        <ChartFigure key={measurement.name} device={device} history={history} alarms={alarms} forecasts={forecasts} measurement={measurement} gestures={gestures} />
+        <ChartFigure key={measurement.name} {...props} measurement={measurement} gestures={gestures} />
       ))}
     </div>
   );
@@ -61,17 +70,22 @@ interface ChartFigureProps extends ChartsProps {
 }
 
 function ChartFigure(props: ChartFigureProps): JSX.Element {
-  const { device, forecasts, measurement } = props;
+  const { device, forecasts, measurement, standards } = props;
+  const store = useStore();
   const [root, isVisible] = useVisible<HTMLElement>();
-  const hovered = useSignal<HoveredPoint | null>(null);
+  const hovered = useSignal<Hovered | null>(null);
+  const chart = useRef<Chart | null>(null);
+  const assessed = store.assessment(device).assessments.filter(({ field }) => field === measurement.name).map(({ key }) => key).join();
+  const standard = useMemo(() => standardOf(standards, measurement.name, new Set(assessed.split(","))), [standards, measurement.name, assessed]);
   const noted = forecasts.noted(measurement.name);
   const record = noted && recordText(noted);
   return (
     <figure class="chart" ref={root}>
-      <Caption device={device} measurement={measurement} hovered={hovered.value} prediction={noted} />
+      <Caption device={device} measurement={measurement} hovered={hovered.value} prediction={noted} standard={standard} menu={<DeviceChartMenu {...props} chart={chart} standard={standard} />} />
       <div class="plot">
-        {isVisible && <Plot {...props} onHover={(one) => (hovered.value = one)} />}
+        {isVisible && <Plot {...props} standard={standard} chart={chart} onHover={(one) => (hovered.value = one)} />}
       </div>
+      {standard && <StandardLegend standard={standard} measurement={measurement} />}
       {record && <p class="forecast-record">{record}</p>}
     </figure>
   );
@@ -80,12 +94,15 @@ function ChartFigure(props: ChartFigureProps): JSX.Element {
 interface CaptionProps {
   readonly device: Device;
   readonly measurement: Measurement;
-  readonly hovered: HoveredPoint | null;
+  readonly hovered: Hovered | null;
   readonly prediction: Prediction | null;
+  readonly standard: Standard | null;
+  readonly menu: JSX.Element;
 }
 
-/** The newest value, or the value under the pointer: as measured, or as forecast for that hour. */
-function Caption({ device, measurement, hovered, prediction }: CaptionProps): JSX.Element {
+/** The newest value, or the value under the pointer: as measured, or as forecast for that hour; and what is marked there. */
+function Caption({ device, measurement, hovered: under, prediction, standard, menu }: CaptionProps): JSX.Element {
+  const hovered = under?.point ?? null;
   const store = useStore();
   useDevice(device);
   const entry = device.entries.get(measurement.name);
@@ -94,11 +111,13 @@ function Caption({ device, measurement, hovered, prediction }: CaptionProps): JS
   const hour = hovered?.isForecast && prediction ? hourAt(prediction, hovered.at) : null;
   const shown = hour ? { at: hour.at, mean: hour.mean, min: hour.low, max: hour.high } : hovered;
   const hasBand = shown !== null && shown.min !== shown.max;
+  const level = shown && standard ? classText(standard, shown.mean) : null;
   return (
     <figcaption>
       <h3>{fieldLabel(measurement)}</h3>
       {shown && (
         <p class="hovered">
+          {level && <span>{level}</span>}
           {hasBand && <span>{text(shown.min)} – {text(shown.max)}</span>}{" "}
           <time>{hour ? t("forecast.hovered", hourTimes(hour.at)) : formats.value.moment(shown.at, store.now.peek())}</time>
         </p>
@@ -108,18 +127,21 @@ function Caption({ device, measurement, hovered, prediction }: CaptionProps): JS
         <span class="figure">{shown ? text(shown.mean) : valueText(entry?.value ?? null, measurement.name)}</span>
         {unit}
       </p>
+      {menu}
+      {under !== null && under.annotations.length > 0 && <p class="marked">{under.annotations.map(annotationText).join(" · ")}</p>}
     </figcaption>
   );
 }
 
 interface PlotProps extends ChartFigureProps {
-  readonly onHover: (hovered: HoveredPoint | null) => void;
+  readonly standard: Standard | null;
+  readonly chart: RefObject<Chart | null>;
+  readonly onHover: (hovered: Hovered | null) => void;
 }
 
-function Plot({ device, history, alarms, forecasts, measurement, gestures, onHover }: PlotProps): JSX.Element {
+function Plot({ device, history, alarms, forecasts, annotations, standard, measurement, gestures, chart, onHover }: PlotProps): JSX.Element {
   const store = useStore();
   const root = useRef<HTMLDivElement>(null);
-  const chart = useRef<Chart | null>(null);
   const dark = isDark.value;
   const isFlag = typeof device.entries.get(measurement.name)?.value === "boolean";
   const span = history.span.value;
@@ -133,7 +155,7 @@ function Plot({ device, history, alarms, forecasts, measurement, gestures, onHov
   useEffect(() => {
     if (!root.current) return undefined;
     const element = root.current;
-    const created = new Chart(element, measurement, isFlag, conversion, gestures, onHover);
+    const created = new Chart(element, { name, isFlag, conversion }, gestures, onHover);
     chart.current = created;
     const observer = new ResizeObserver(() => created.setSize(element.clientWidth, element.clientHeight));
     observer.observe(element);
@@ -145,7 +167,9 @@ function Plot({ device, history, alarms, forecasts, measurement, gestures, onHov
   }, [dark, isFlag, conversion]);
   const limits = useMemo(() => limitsOf(alarms.rules.value, device, name), [alarms.rules.value, device.record, name]);
   const spans = useMemo(() => alarmSpans(alarms.alarms.value, name, span), [alarms.alarms.value, name, span]);
-  useEffect(() => chart.current?.setAlarms(limits, spans), [limits, spans, dark, isFlag, conversion]);
+  const marked = annotations.annotations.value;
+  const own = useMemo(() => annotationsFor(marked, name), [marked, name]);
+  useEffect(() => chart.current?.setMarks(standard, limits, spans, own), [standard, limits, spans, own, dark, isFlag, conversion]);
   const prediction = forecasts.drawn(name);
   const now = prediction ? store.minute.value : 0;
   const ahead = prediction ? forecasts.ahead.value : 0;
@@ -165,10 +189,11 @@ function Plot({ device, history, alarms, forecasts, measurement, gestures, onHov
           value: quantityText(values.at(-1) ?? null, name, unit),
         });
   const shown = values.length === 0 ? [] : nearLimits(limits, lowest(data.min), highest(data.max));
+  const level = values.length > 0 && standard ? classText(standard, values.at(-1) ?? 0) : null;
   const limitTexts = [...new Set(shown.map(({ at }) => t("alarms.limit", { value: boundText(at, name, unit) })))];
   return (
     <>
-      <div class="canvas" ref={root} role="img" aria-label={[summary, ...limitTexts, ...(prediction ? [summaryText(prediction, now)] : [])].join(", ")} />
+      <div class="canvas" ref={root} role="img" aria-label={[summary, ...(level ? [level] : []), ...limitTexts, ...(prediction ? [summaryText(prediction, now)] : [])].join(", ")} />
       {prediction && (
         <ul class="visually-hidden" aria-label={t("forecast.list", { label: fieldLabel(measurement) })}>
           {hoursAhead(prediction, now).map((hour) => <li key={hour.at}>{hourText(hour, prediction)}</li>)}
@@ -176,6 +201,39 @@ function Plot({ device, history, alarms, forecasts, measurement, gestures, onHov
       )}
       {values.length === 0 && history.loadState.value.state === "idle" && <p class="empty">{t("chart.empty")}</p>}
     </>
+  );
+}
+
+interface DeviceChartMenuProps extends ChartFigureProps {
+  readonly chart: RefObject<Chart | null>;
+  readonly standard: Standard | null;
+}
+
+function DeviceChartMenu({ device, history, measurement, chart }: DeviceChartMenuProps): JSX.Element {
+  const { name, unit } = measurement;
+  const label = fieldLabel(measurement);
+  const saveCsv = (): void => {
+    const columns = history.history.peek().columns(name, device.intervalMs);
+    const span = history.span.peek();
+    const series = { device: device.id, name: device.record?.name ?? "", room: device.record?.room ?? "", columns };
+    downloadCsv(csvText(name, shownAs(name, unit), [series], span), fileName(device.name, name, span, "csv"));
+  };
+  const savePicture = async (): Promise<void> => {
+    const root = chart.current?.root;
+    if (!chart.current || !root) return;
+    const { from, to } = history.span.peek();
+    const title = `${device.name} · ${label}${unit ? ` (${unitText(name, unit)})` : ""}`;
+    const legend = [{ label: t("chart.legend", { step: formats.value.duration(history.history.peek().step) }), colour: coloursOf(root, ["--accent"])[0] ?? "", dash: [] }];
+    const picture = await chartPicture(root, chart.current.canvas, title, `${formats.value.full(from)} – ${formats.value.full(to)}`, legend);
+    if (picture) download(picture, fileName(device.name, name, { from, to }, "png"));
+  };
+  return (
+    <ChartMenu label={label}>
+      <a href={hrefOf({ page: "compare" }, { measurement: name, with: device.id })}>{t("chart.menu.compare")}</a>
+      <a href={hrefOf({ page: "measurement", name })}>{t("chart.menu.everywhere")}</a>
+      <button type="button" onClick={saveCsv}>{t("chart.menu.csv")}</button>
+      <button type="button" onClick={() => void savePicture()}>{t("chart.menu.png")}</button>
+    </ChartMenu>
   );
 }
 
