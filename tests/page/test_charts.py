@@ -172,6 +172,7 @@ async def test_chart_names_the_class_of_the_value_under_a_finger(charts: Charts)
     await expect(figure.locator(".standard-legend li").nth(1)).to_have_text(re.compile("from 1,000 ppm: "))
     await figure.locator(".canvas[aria-label*=ppm]").wait_for()
     over = figure.locator(".u-over")
+    await over.evaluate("one => one.scrollIntoView({block: 'center'})")
     box = await over.bounding_box()
     assert box is not None
     await charts.page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

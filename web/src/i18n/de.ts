@@ -260,7 +260,7 @@ const page: Translated = {
   "compare.title": "Vergleich",
   "compare.measurement": "Messgröße",
   "compare.add": "Zum Diagramm hinzufügen",
-  "compare.choose": "Raum oder Gerät wählen, höchstens {count}",
+  "compare.choose": "Raum oder Gerät, bis zu {count}",
   "compare.full": "Das Diagramm ist voll: zuerst eine Linie entfernen",
   "compare.rooms": "Räume",
   "compare.devices": "Geräte",

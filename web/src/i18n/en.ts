@@ -219,7 +219,7 @@ export const en = {
   "compare.title": "Compare",
   "compare.measurement": "Measurement",
   "compare.add": "Add to the chart",
-  "compare.choose": "Choose a room or device, up to {count}",
+  "compare.choose": "Room or device, up to {count}",
   "compare.full": "The chart is full: remove one first",
   "compare.rooms": "Rooms",
   "compare.devices": "Devices",

@@ -260,7 +260,7 @@ const page: Translated = {
   "compare.title": "Comparar",
   "compare.measurement": "Magnitud",
   "compare.add": "Añadir al gráfico",
-  "compare.choose": "Elija una sala o un dispositivo, {count} como máximo",
+  "compare.choose": "Sala o dispositivo, {count} como máximo",
   "compare.full": "El gráfico está lleno: quite antes una línea",
   "compare.rooms": "Salas",
   "compare.devices": "Dispositivos",

@@ -260,7 +260,7 @@ const page: Translated = {
   "compare.title": "Comparaison",
   "compare.measurement": "Grandeur",
   "compare.add": "Ajouter au graphique",
-  "compare.choose": "Choisir une pièce ou un appareil, {count} au plus",
+  "compare.choose": "Pièce ou appareil, {count} au plus",
   "compare.full": "Le graphique est plein : retirez d’abord une courbe",
   "compare.rooms": "Pièces",
   "compare.devices": "Appareils",

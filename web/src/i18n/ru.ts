@@ -297,7 +297,7 @@ const page: Translated = {
   "compare.title": "Сравнение",
   "compare.measurement": "Показатель",
   "compare.add": "Добавить на график",
-  "compare.choose": "Выберите комнату или устройство, не больше {count}",
+  "compare.choose": "Комната или устройство, до {count}",
   "compare.full": "График заполнен: сначала уберите одну линию",
   "compare.rooms": "Комнаты",
   "compare.devices": "Устройства",

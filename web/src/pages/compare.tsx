@@ -1,6 +1,6 @@
 import { useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import type { Shift } from "../app/comparison";
 import { Comparison, SHIFTS } from "../app/comparison";
@@ -42,7 +42,7 @@ export function ComparePage(): JSX.Element {
           <label>
             <span>{t("compare.measurement")}</span>
             <select value={measurement.name} onChange={(event) => setChosen(event.currentTarget.value)}>
-              {measured.map((one) => <option key={one.name} value={one.name}>{fieldLabel(one)}</option>)}
+              {table.filter((one) => one === measurement || present.has(one.name)).map((one) => <option key={one.name} value={one.name}>{fieldLabel(one)}</option>)}
             </select>
           </label>
           <SeriesSelect measurement={measurement} keys={keys} onAdd={(key) => setKeys([...keys, key])} />
@@ -122,7 +122,11 @@ export function MeasurementPage({ name }: { name: string }): JSX.Element {
   const store = useStore();
   const drawn = viewSignal(DRAWN);
   const measurement = store.table.value.find((one) => one.name === name);
-  const devices = devicesWith(store.ranked.value, name);
+  const ranked = store.ranked.value;
+  const minute = store.minute.value;
+  const devices = useMemo(() => devicesWith(ranked, name), [name, ranked.length, minute]); // or the rows would jump with every value
+  const first = useRef<readonly string[]>([]);
+  if (first.current.length === 0) first.current = devices.slice(0, MAX_SERIES).map(({ device }) => device.id);
   if (!measurement || devices.length === 0) {
     return (
       <div class="waiting">
@@ -132,8 +136,7 @@ export function MeasurementPage({ name }: { name: string }): JSX.Element {
       </div>
     );
   }
-  const isChosen = drawn.value.length > 0;
-  const keys = isChosen ? drawn.value : devices.slice(0, MAX_SERIES).map(({ device }) => device.id);
+  const keys = drawn.value.length > 0 ? drawn.value : first.current;
   const toggle = (id: string): void => drawn.set(keys.includes(id) ? keys.filter((one) => one !== id) : [...keys, id].slice(0, MAX_SERIES));
   return (
     <article class="compare measurement">

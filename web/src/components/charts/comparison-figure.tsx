@@ -64,19 +64,19 @@ export function ComparisonFigure({ comparison, series, measurement, onRemove }: 
       const isRoom = one.room !== null;
       return {
         device: isRoom ? "" : one.key,
-        name: isRoom ? t("compare.mean", { room: one.room ?? "" }) : first?.record?.name ?? "",
+        name: isRoom ? seriesText(one) : first?.record?.name ?? "",
         room: one.room ?? first?.record?.room ?? "",
         columns: isPale ? later(columns, -shift) : columns,
       };
     });
-    const what = lines.length === 1 ? lines[0]?.series.label ?? "" : t("compare.title");
+    const what = series.peek().length === 1 ? series.peek()[0]?.label ?? "" : t("compare.title");
     downloadCsv(csvText(name, shownAs(name, unit), rows, { from: from - shift, to }), fileName(what, name, { from, to }, "csv"));
   };
   const savePicture = async (): Promise<void> => {
     const { current } = chart;
     if (!current) return;
     const colours = coloursOf(current.root, lines.map(({ place }) => seriesVariable(place)));
-    const legend = lines.map(({ series: one, place, isPale }, n) => ({ label: isPale ? earlierText(one, comparison) : one.label, colour: colours[n] ?? "", dash: dashOf(place) }));
+    const legend = lines.map((line, n) => ({ label: lineText(line, comparison), colour: colours[n] ?? "", dash: dashOf(line.place) }));
     const picture = await chartPicture(current.root, current.canvas, unit ? `${label} (${unitText(name, unit)})` : label, spanText, legend);
     if (picture) download(picture, fileName(t("compare.title"), name, comparison.span.peek(), "png"));
   };
@@ -101,8 +101,13 @@ export function ComparisonFigure({ comparison, series, measurement, onRemove }: 
   );
 }
 
-function earlierText({ label }: Series, { shift }: Comparison): string {
-  return t(shift.value === "week" ? "compare.lastWeek" : "compare.yesterday", { name: label });
+function seriesText({ label, room }: Series): string {
+  return room === null ? label : t("compare.mean", { room });
+}
+
+function lineText({ series, isPale }: DrawnLine, { shift }: Comparison): string {
+  const name = seriesText(series);
+  return isPale ? t(shift.value === "week" ? "compare.lastWeek" : "compare.yesterday", { name }) : name;
 }
 
 interface LegendProps {
@@ -116,15 +121,15 @@ interface LegendProps {
 function Legend({ lines, comparison, measurement: { name, unit }, hovered, onRemove }: LegendProps): JSX.Element {
   return (
     <ul class="series-legend" aria-label={t("compare.legend")}>
-      {lines.map(({ key, place, isPale, series, columns }) => {
+      {lines.toSorted((one, other) => one.place - other.place || Number(one.isPale) - Number(other.isPale)).map((line) => {
+        const { key, place, isPale, series, columns } = line;
         const value = hovered ? hovered.values.get(key) ?? null : columns.mean.findLast((one) => one !== null) ?? null;
-        const text = isPale ? earlierText(series, comparison) : series.label;
         return (
           <li key={key} data-pale={isPale} style={{ color: `var(${seriesVariable(place)})` }}>
             <svg class="swatch" viewBox="0 0 36 6" aria-hidden="true"><line x1="1" y1="3" x2="35" y2="3" stroke-dasharray={dashOf(place).join(" ")} /></svg>
-            <span class="name">{text}</span>
+            <span class="name">{lineText(line, comparison)}</span>
             <span class="figure">{valueText(value, name)}{value !== null && unit && <span class="unit"> {unitText(name, unit)}</span>}</span>
-            {!isPale && <button type="button" class="icon-button" aria-label={t("compare.remove", { name: series.label })} title={t("compare.remove", { name: series.label })} onClick={() => onRemove(series.key)}><Icon name="close" /></button>}
+            {!isPale && <button type="button" class="icon-button" aria-label={t("compare.remove", { name: seriesText(series) })} title={t("compare.remove", { name: seriesText(series) })} onClick={() => onRemove(series.key)}><Icon name="close" /></button>}
           </li>
         );
       })}
@@ -166,9 +171,9 @@ function ComparisonPlot({ comparison, lines, measurement: { name, unit }, standa
   useEffect(() => chart.current?.setData(lines.map(({ columns }) => columns)), [lines, dark, keys, conversion]);
   useEffect(() => chart.current?.setSpan(span), [span, lines, dark, keys, conversion]);
   const isEmpty = lines.every(({ columns }) => columns.mean.every((one) => one === null));
-  const summaries = lines.map(({ series, isPale, columns }) => {
-    const value = columns.mean.findLast((one) => one !== null) ?? null;
-    return `${isPale ? earlierText(series, comparison) : series.label} ${quantityText(value, name, unit)}`;
+  const summaries = lines.map((line) => {
+    const value = line.columns.mean.findLast((one) => one !== null) ?? null;
+    return `${lineText(line, comparison)} ${quantityText(value, name, unit)}`;
   });
   return (
     <>

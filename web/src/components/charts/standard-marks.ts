@@ -5,7 +5,8 @@ import type { Conversion } from "../../model/units";
 import { shown } from "../../model/units";
 import { clipped, coloursOf } from "./plot-style";
 
-const BAND_OPACITY = 0.07;
+/** Of each level: higher classes are a little stronger. */
+const BAND_OPACITY = 0.025;
 const EDGE_OPACITY = 0.75;
 const EDGE_PIXELS = 3;
 const LINE_OPACITY = 0.35;
@@ -35,7 +36,7 @@ export class StandardMarks {
         const [start, end] = [Math.max(top, bbox.top), Math.min(bottom, bbox.top + bbox.height)];
         if (end <= start) return;
         ctx.fillStyle = this.#colours[level] ?? "transparent";
-        ctx.globalAlpha = level === 0 ? 0 : BAND_OPACITY;
+        ctx.globalAlpha = level === 0 ? 0 : BAND_OPACITY * (1 + level);
         ctx.fillRect(bbox.left, start, bbox.width, end - start);
         ctx.globalAlpha = EDGE_OPACITY;
         ctx.fillRect(bbox.left, start, edge, end - start);
