@@ -171,11 +171,7 @@ async def test_chart_names_the_class_of_the_value_under_a_finger(charts: Charts)
     await figure.locator(".standard-legend summary").click()
     await expect(figure.locator(".standard-legend li").nth(1)).to_have_text(re.compile("from 1,000 ppm: "))
     await figure.locator(".canvas[aria-label*=ppm]").wait_for()
-    over = figure.locator(".u-over")
-    await over.evaluate("one => one.scrollIntoView({block: 'center'})")
-    box = await over.bounding_box()
-    assert box is not None
-    await charts.page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    await figure.locator(".u-over").tap()
     await expect(figure.locator(".hovered time")).to_be_visible()
     word = (await figure.locator(".standard-legend li").nth(1).inner_text()).split(": ")[1]
     await expect(figure.locator(".hovered")).to_contain_text(word)

@@ -13,6 +13,8 @@ export interface ChartGestures {
 }
 
 const LEAST_PINCH_PIXELS = 8;
+/** After a touch, browsers emulate a mouse that comes and leaves. */
+const EMULATED_MS = 700;
 
 /**
  * What pointers do on a plot. A mouse selects a range, and pans with Shift. One finger shows the values under it, which stay until the
@@ -22,6 +24,7 @@ export class PlotGestures {
   readonly #gestures: ChartGestures;
   readonly #fingers = new Map<number, number>();
   #plot: uPlot | null = null;
+  #touchedAt = Number.NEGATIVE_INFINITY;
   /** How much longer the time on screen is than the range that gestures change. */
   stretch = 1;
 
@@ -35,6 +38,10 @@ export class PlotGestures {
       mousedown: (_plot, _target, proceed) => (event) => {
         if (event.shiftKey) this.#beginPan(event);
         else proceed(event);
+        return null;
+      },
+      mouseleave: (_plot, _target, proceed) => (event) => {
+        if (performance.now() - this.#touchedAt > EMULATED_MS) proceed(event);
         return null;
       },
       dblclick: () => () => {
@@ -113,6 +120,7 @@ export class PlotGestures {
   }
 
   #showValues({ clientX, clientY }: PointerEvent): void {
+    this.#touchedAt = performance.now();
     const { left, top } = this.#plot?.over.getBoundingClientRect() ?? { left: 0, top: 0 };
     this.#plot?.setCursor({ left: clientX - left, top: clientY - top });
   }
