@@ -87,7 +87,7 @@ function CardValue({ device, primaryValue }: { device: Device; primaryValue: Pri
   const trend = direction(measurement.name, points);
   return (
     <div class="value" data-flagged={entry.flag !== "" && !isStale}>
-      <dt><a class="field-link" href={hrefOf({ page: "measurement", name: measurement.name })}>{fieldLabel(measurement)}</a></dt>
+      <dt><a class="field-link" tabIndex={-1} href={hrefOf({ page: "measurement", name: measurement.name })}>{fieldLabel(measurement)}</a></dt>
       <dd>
         <span class="figure">{valueText(entry.value, measurement.name)}</span>
         {entry.value !== null && measurement.unit && <span class="unit"> {unitText(measurement.name, measurement.unit)}</span>}
