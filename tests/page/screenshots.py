@@ -27,6 +27,8 @@ VIEWS = {
     "device": "#/device/workshop",
     "meeting": "#/device/meeting",
     "kitchen": "#/device/kitchen",
+    "compare": "#/compare?measurement=temperature&range=24h&with=workshop,kitchen,meeting",
+    "measurement": "#/measurement/temperature",
     "feed": "#/feed",
     "alarms": "#/alarms",
     "health": "#/health",

@@ -14,7 +14,11 @@ from tests.page.conftest import LANGUAGES, WAIT_MS, Dashboard
 from tests.servers import REPO
 
 AXE = REPO / "web" / "node_modules" / "axe-core" / "axe.min.js"
-VIEWS = ("#/", "#/device/meeting", "#/device/cold", "#/feed", "#/discovery", "#/alarms", "#/health", "#/device/nobody", "test")
+COMPARE = "#/compare?measurement=co2&with=meeting&shift=day"
+VIEWS = (
+    *("#/", "#/device/meeting", "#/device/cold", COMPARE, "#/measurement/co2", "#/feed", "#/discovery"),
+    *("#/alarms", "#/health", "#/device/nobody", "test"),
+)
 OF_COLOURS = ["color-contrast", "link-in-text-block"]
 """Rules of axe."""
 

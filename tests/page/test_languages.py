@@ -57,7 +57,7 @@ async def test_pages_fit_the_narrowest_screen_in_every_language(browser: Browser
     context = await browser.new_context(locale=language, viewport={"width": 360, "height": 780})
     page = await context.new_page()
     device = "#/device/greenhouse.north:row-12:plant-humidity-sensor-0001"
-    for view in ("#/", device, "#/feed", "#/discovery", "#/alarms", "#/health", "test"):
+    for view in ("#/", device, "#/compare", "#/measurement/humidity", "#/feed", "#/discovery", "#/alarms", "#/health", "test"):
         await page.goto(f"{dashboard.base}/{view}")
         await expect(page.locator("main h1").first).to_be_visible()
         over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

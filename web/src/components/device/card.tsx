@@ -101,7 +101,7 @@ function CardValue({ device, primaryValue: { measurement, entry, judgement }, is
   const trend = direction(measurement.name, points);
   return (
     <div class="value" data-severity={severity} data-flagged={entry.flag !== "" && !isOld} data-old={isOld}>
-      <dt>{fieldLabel(measurement)}</dt>
+      <dt><a class="field-link" tabIndex={-1} href={hrefOf({ page: "measurement", name: measurement.name })}>{fieldLabel(measurement)}</a></dt>
       <dd>
         {isWorrying(severity) && <ValueSymbol judgement={judgement} />}
         <span class="figure">{valueText(entry.value, measurement.name)}</span>
