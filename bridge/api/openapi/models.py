@@ -328,6 +328,7 @@ class DeviceResponse(Response):
     createdAt: Time
     created_at: Annotated[Time, Field(description="in /api/v1/sensors, the same as createdAt")] = Absent
     partOf: DeviceId = Absent
+    retiredAt: Annotated[Time, Field(description="since when the device is retired; absent if it is not")] = Absent
 
 
 class PartResponse(Response):
@@ -401,6 +402,7 @@ class DeviceChanges(NewDevice):
     )
     parts: dict[str, Literal["own", "shared"]] = Field(default_factory=dict)
     alsoSends: None = Field(default_factory=lambda: None, description="null forgets the keys that are not taken")
+    retired: bool | None = Field(default_factory=bool, description="true: never offline and without alarms; its readings stay")
 
 
 class NewLocation(BaseModel):
@@ -537,6 +539,7 @@ class UserResponse(Response):
     scope: ScopeResponse | None
     channels: ChannelNames
     createdAt: Time
+    disabled: Annotated[bool, Field(description="true: the user cannot log in")] = Absent
 
 
 class UsersPage(Response):
@@ -600,7 +603,10 @@ class AuditPage(Response):
 
 
 class SubscriptionResponse(Response):
-    """A subscription; `id` is null for one of the settings file. `refused`: the broker refused it, for this reason."""
+    """A subscription; `id` is null for one of the settings file. `refused`: the broker refused it, for this reason.
+
+    Messages are those of this bridge since the subscription was added; `perMinute` is null for some seconds after the start.
+    """
 
     id: str | None
     origin: Literal["file", "stored"]
@@ -609,6 +615,8 @@ class SubscriptionResponse(Response):
     qos: Literal[0, 1]
     format: str
     fields: dict[str, Any]
+    messages: int
+    perMinute: float | None
     refused: str = Absent
 
 
