@@ -14,7 +14,21 @@ from tests.page.conftest import LANGUAGES, WAIT_MS, Dashboard
 from tests.servers import REPO
 
 AXE = REPO / "web" / "node_modules" / "axe-core" / "axe.min.js"
-VIEWS = ("#/", "#/device/meeting", "#/device/cold", "#/feed", "#/discovery", "#/alarms", "#/health", "#/device/nobody", "test")
+VIEWS = (
+    "#/",
+    "#/device/meeting",
+    "#/device/cold",
+    "#/feed",
+    "#/discovery",
+    "#/alarms",
+    "#/health",
+    "#/admin/people",
+    "#/admin/devices",
+    "#/admin/subscriptions",
+    "#/admin/retention",
+    "#/device/nobody",
+    "test",
+)
 OF_COLOURS = ["color-contrast", "link-in-text-block"]
 """Rules of axe."""
 

@@ -31,6 +31,7 @@ const SHAPES = {
   soundOn: "M3.5 7.8v4.4h3L10.5 16V4L6.5 7.8h-3Zm10-.3a3.6 3.6 0 0 1 0 5m2-7.2a6.6 6.6 0 0 1 0 9.4",
   soundOff: "M3.5 7.8v4.4h3L10.5 16V4L6.5 7.8h-3Zm10 .2 4 4m0-4-4 4",
   battery: "M2.5 6.5h13v7h-13zM17.5 8.8v2.4M5 9v2",
+  admin: "M3 5.5h6.5m3 0H17M11 3.5v4M3 10h2.5m3 0H17M7 8v4M3 14.5h8.5m3 0H17M13 12.5v4",
   audit: "M5 2.8h10v14.4H5zM8 6.8h4M8 10h4M8 13.2h2.5",
   sent: "M3.5 10h12m-5-5 5 5-5 5",
 } as const;

@@ -1,5 +1,8 @@
 /** The page's routes, in the fragment of the address. */
 
+import type { AdminTab } from "./admin/sections";
+import { ADMIN_TABS } from "./admin/sections";
+
 export const ALARM_TABS = ["standing", "history", "hidden", "figures"] as const;
 export type AlarmTab = (typeof ALARM_TABS)[number];
 
@@ -10,6 +13,7 @@ export type Route =
   | { readonly page: "discovery" }
   | { readonly page: "alarms"; readonly tab: AlarmTab }
   | { readonly page: "health" }
+  | { readonly page: "admin"; readonly tab: AdminTab | null }
   | { readonly page: "audit" }
   | { readonly page: "notFound" };
 
@@ -29,6 +33,10 @@ export function parseRoute(hash: string): Route {
     const tab = ALARM_TABS.find((one) => one === (rest[0] ?? "standing"));
     return tab ? { page, tab } : { page: "notFound" };
   }
+  if (page === "admin" && rest.length <= 1) {
+    const tab = ADMIN_TABS.find((one) => one === rest[0]) ?? null;
+    return tab === null && rest.length > 0 ? { page: "notFound" } : { page, tab };
+  }
   if ((page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
   return { page: "notFound" };
 }
@@ -41,6 +49,8 @@ export function hrefOf(route: Route): string {
       return route.device ? `#/feed?${new URLSearchParams({ device: route.device })}` : "#/feed";
     case "alarms":
       return route.tab === "standing" ? "#/alarms" : `#/alarms/${route.tab}`;
+    case "admin":
+      return route.tab === null ? "#/admin" : `#/admin/${route.tab}`;
     case "discovery":
     case "health":
     case "audit":

@@ -9,6 +9,7 @@ import { Icon } from "../components/icon";
 import { formats, t } from "../i18n";
 import type { AuditEvent, AuditEventPage, AuditQuery, Outcome } from "../model/audit";
 import { AUDIT_ACTIONS, asAuditAction, outcomeOf } from "../model/audit";
+import { AdminTabs } from "./admin/tabs";
 import "../style/audit.css";
 
 const DEBOUNCE_MS = 300;
@@ -55,7 +56,7 @@ export function AuditPage(): JSX.Element {
   return (
     <div class="audit">
       <header>
-        <h1>{t("audit.title")}</h1>
+        <div class="admin-head"><h1>{t("audit.title")}</h1><AdminTabs current="audit" /></div>
         <p class="muted">{t("audit.intro")}</p>
         <div class="controls">
           <label>

@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 
 import { useStore } from "../app/context";
 import { Card } from "../components/device/card";
+import { RetiredDevices } from "../components/device/retired";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
 import { t } from "../i18n";
@@ -22,7 +23,7 @@ export function OverviewPage(): JSX.Element {
   const store = useStore();
   const filter = useSignal(NO_FILTER);
   const ranked = store.ranked.value;
-  if (ranked.length === 0) return store.loaded.value ? <Empty /> : <p class="waiting">{t("overview.unknown")}…</p>;
+  if (ranked.length === 0) return store.loaded.value ? <><Empty /><RetiredDevices /></> : <p class="waiting">{t("overview.unknown")}…</p>;
 
   const groups = groupByRoom(ranked.filter((one) => matches(one, filter.value)));
   return (
@@ -38,6 +39,7 @@ export function OverviewPage(): JSX.Element {
         </div>
       )}
       {groups.map((one) => <Room key={`${one.site}\n${one.room}`} group={one} isOnly={groups.length === 1} />)}
+      <RetiredDevices />
     </div>
   );
 }

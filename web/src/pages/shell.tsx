@@ -15,6 +15,7 @@ import { Logo } from "../components/layout/logo";
 import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { t } from "../i18n";
+import { allowedTabs, mayAdminister } from "../model/admin/sections";
 import type { Route } from "../model/route";
 import { hrefOf, parseRoute } from "../model/route";
 import { OverviewPage } from "./overview";
@@ -24,6 +25,7 @@ const FeedPage = lazy(async () => (await import("./feed")).FeedPage);
 const DiscoveryPage = lazy(async () => (await import("./discovery")).DiscoveryPage);
 const AlarmsPage = lazy(async () => (await import("./alarms")).AlarmsPage);
 const HealthPage = lazy(async () => (await import("./health")).HealthPage);
+const AdminPage = lazy(async () => (await import("./admin/admin")).AdminPage);
 const AuditPage = lazy(async () => (await import("./audit")).AuditPage);
 
 const route = signal<Route>(parseRoute(location.hash));
@@ -85,6 +87,8 @@ function Page({ route }: { route: Route }): JSX.Element {
       return <AlarmsPage tab={route.tab} />;
     case "health":
       return <HealthPage />;
+    case "admin":
+      return <AdminPage tab={route.tab} />;
     case "audit":
       return <GuardedAuditPage />;
     case "notFound":
@@ -94,7 +98,7 @@ function Page({ route }: { route: Route }): JSX.Element {
 
 function GuardedAuditPage(): JSX.Element {
   const { session } = useApp();
-  if (hasAuditLog(session)) return <AuditPage />;
+  if (mayAdminister(session)) return <AuditPage />;
   return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "audit.forbidden")} />;
 }
 
@@ -117,11 +121,6 @@ function NotFound({ text }: { text: string }): JSX.Element {
   );
 }
 
-/** For admins. Without authentication there are no known actors, so nothing is audited. */
-function hasAuditLog(session: AuthSession): boolean {
-  return session.state.value.kind === "loggedIn" && session.can("administer");
-}
-
 type NavigationItem = readonly [Route, IconName & Route["page"]];
 
 function navigationItems(session: AuthSession): readonly NavigationItem[] {
@@ -130,7 +129,7 @@ function navigationItems(session: AuthSession): readonly NavigationItem[] {
     [{ page: "feed", device: "" }, "feed"],
     ...(mayDiscover(session) ? [[{ page: "discovery" }, "discovery"] as const] : []),
     [{ page: "health" }, "health"],
-    ...(hasAuditLog(session) ? [[{ page: "audit" }, "audit"] as const] : []),
+    ...(allowedTabs(session).length > 0 ? [[{ page: "admin", tab: null }, "admin"] as const] : []),
   ];
 }
 
@@ -139,13 +138,18 @@ function Navigation({ current }: { current: Route }): JSX.Element {
   return (
     <nav aria-label={t("nav.label")}>
       {items.map(([target, name]) => (
-        <a key={name} href={hrefOf(target)} aria-current={current.page === target.page ? "page" : undefined}>
+        <a key={name} href={hrefOf(target)} aria-current={isCurrent(target, current) ? "page" : undefined}>
           <Icon name={name} />
           <span>{t(`nav.${name}`)}</span>
         </a>
       ))}
     </nav>
   );
+}
+
+/** The audit log is among the views of admins. */
+function isCurrent(target: Route, current: Route): boolean {
+  return current.page === target.page || (target.page === "admin" && current.page === "audit");
 }
 
 /** The document title: the page, and an alarm, because the title is all that is visible of a background tab. */

@@ -46,6 +46,10 @@ export interface SubscriptionItem {
   readonly format: string;
   /** Why the broker refused it; empty if it did not. */
   readonly refused: string;
+  /** Since it was added, at this bridge. */
+  readonly messages: number;
+  /** Over the last minute; null for some seconds after the start of the bridge. */
+  readonly perMinute: number | null;
 }
 
 const STATES: Readonly<Record<string, FindingState>> = { new: "new", announced: "announced", subscribed: "subscribed" };
@@ -88,6 +92,8 @@ export function parseSubscriptions(body: unknown): SubscriptionItem[] {
     kind: text(field(one, "kind")),
     format: text(field(one, "format")),
     refused: text(field(one, "refused"), TEXT_LENGTH),
+    messages: count(one, "messages"),
+    perMinute: number(field(one, "perMinute")),
   }));
 }
 

@@ -43,8 +43,12 @@ export class Device {
   }
 
   get presence(): Presence {
-    if (this.status === null) return "unknown";
+    if (this.status === null || this.isRetired) return "unknown";
     return this.status === "offline" ? "offline" : "online";
+  }
+
+  get isRetired(): boolean {
+    return this.record?.retiredAt != null;
   }
 
   /** The expected time between readings, else the learned one. */
