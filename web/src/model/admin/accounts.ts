@@ -55,7 +55,7 @@ export function parsePeople(body: unknown): Person[] {
 }
 
 export function parseKeys(body: unknown): Key[] {
-  return list(field(body, "keys")).map(parseKey);
+  return list(field(body, "keys")).map(parseKey).sort((a, b) => a.name.localeCompare(b.name));
 }
 
 export function parseKey(body: unknown): Key {

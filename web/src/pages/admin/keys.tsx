@@ -18,7 +18,9 @@ import { formats, t } from "../../i18n";
 import type { Key } from "../../model/admin/accounts";
 import { expiryOf } from "../../model/admin/accounts";
 
+/** In days; empty for ever. */
 const LIFETIMES = ["30", "90", "365", ""] as const;
+const USUAL_LIFETIME = "90";
 type Open = { readonly task: "add" } | { readonly task: "rotate" | "revoke"; readonly key: Key } | { readonly task: "show"; readonly created: CreatedKey };
 
 /** The API keys of programs and devices. A key itself is shown once, when it is made. */
@@ -92,7 +94,7 @@ function Row({ of: key, onTask }: { readonly of: Key; readonly onTask: (task: "r
       <Cell name={t("keys.expires")}>
         {key.expires === null ? t("keys.never") : (
           <span data-expiry={expiry}>
-            {expiry !== "later" && <Icon name="warning" />}
+            {expiry !== "later" && <><Icon name="warning" /> </>}
             {formats.value.day(key.expires)}
             {expiry !== "later" && ` (${t(`keys.expiry.${expiry === "expired" ? "expired" : "soon"}`)})`}
           </span>
@@ -164,8 +166,8 @@ function AddDialog({ admin, onClose, onDone }: AddProps): JSX.Element {
       )}
       <label>
         <span>{t("keys.expires")}</span>
-        <select name="days" defaultValue="90">
-          {LIFETIMES.map((days) => <option key={days} value={days}>{days === "" ? t("keys.never") : t("keys.days", { count: Number(days) })}</option>)}
+        <select name="days">
+          {LIFETIMES.map((days) => <option key={days} value={days} selected={days === USUAL_LIFETIME}>{days === "" ? t("keys.never") : t("keys.days", { count: Number(days) })}</option>)}
         </select>
       </label>
     </FormDialog>
