@@ -47,7 +47,8 @@ export class AdminClient {
   }
 
   async changePerson(name: string, { scope, ...changes }: PersonChanges): Promise<MadeKeys> {
-    const body = { ...changes, ...(scope === undefined ? {} : scopeBody(scope)) };
+    const limits = changes.role === "admin" ? { channels: null } : {}; // an admin has none
+    const body = { ...changes, ...limits, ...(scope === undefined ? {} : scopeBody(scope)) };
     return parseMadeKeys(await this.#api.send("PATCH", `api/v1/users/${encodeURIComponent(name)}`, body));
   }
 
