@@ -145,6 +145,7 @@ class Bridge:
                 "alarms": components.alarms.service.run(),
                 "air": components.devices.air.run(),
                 "announcements": components.devices.announcements.run(),
+                "message rates": components.devices.rates.run(),
                 "survey": components.devices.survey.run(),
                 "access": components.access.service.run(),
             }

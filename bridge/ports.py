@@ -165,6 +165,9 @@ class ReadingStore(ReadingWriter, ReadingEditor, Protocol):
         creates tables and indexes that somebody dropped.
         """
 
+    async def size_bytes(self) -> int:
+        """Return the space that everything takes on the disk of the database."""
+
     async def ping(self) -> None:
         """Return if the store accepts writes."""
 

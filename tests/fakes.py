@@ -191,6 +191,9 @@ class MemoryStore:
     async def server_time_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
+    async def size_bytes(self) -> int:
+        return 0
+
     async def ping(self) -> None:
         if self.failures:
             raise StoreUnavailable("store unavailable")
@@ -242,6 +245,8 @@ class MemoryQuarantine:
             and query.topic in (None, one.topic)
             and (query.device is None or query.device in one.topic.split("/"))
             and query.id in (None, one.id)
+            and query.source in (None, one.source)
+            and query.field in (None, one.field or "")
         ]
 
     async def groups(self) -> list[QuarantineGroup]:

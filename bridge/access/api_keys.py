@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from bridge.access.revocations import Revocations
 from bridge.core.access.accounts import ApiKey, key_name
@@ -105,6 +106,28 @@ class ApiKeys:
         self._cache[key.id] = key
         return key, f"{PREFIX}{key.id}_{secret}"
 
+    async def rotate(self, key_id: str) -> tuple[ApiKey, str]:
+        """Replace a key by a new one with the same name, rights and limits; the old one is revoked.
+
+        The new key lasts as long as the old one did from its creation. It counts as made by the same maker, and ends with them.
+        Returns it and its text, which cannot be recovered later. Raises `UnknownAccount`.
+        """
+        old = await self._store.get(key_id)
+        if old is None:
+            raise _unknown(key_id)
+        secret, now_ms = secrets.token_urlsafe(32), round(self._clock() * 1000)
+        key = replace(
+            old,
+            id=secrets.token_hex(8),
+            secret=sha256_hex(secret.encode()),
+            created_ms=now_ms,
+            expires_ms=None if old.expires_ms is None else now_ms + old.expires_ms - old.created_ms,
+        )
+        await self._store.add(key)
+        self._cache[key.id] = key
+        await self.remove(old.id)
+        return key, f"{PREFIX}{key.id}_{secret}"
+
     async def made_by(self, maker: str) -> list[ApiKey]:
         """The keys that `maker` (`person:NAME`) made, and in turn those that their administering keys made.
 
@@ -126,7 +149,7 @@ class ApiKeys:
         """Revoke a key, then remove it: it is revoked even if the removal fails. Raises `UnknownAccount`."""
         key = await self._store.get(key_id)
         if key is None:
-            raise UnknownAccount(f"no API key {key_id[:32]!a}")
+            raise _unknown(key_id)
         self.drop(key_id)
         await self._revocations.revoke(f"key:{key_id}")
         await self._store.remove(key_id)
@@ -162,3 +185,7 @@ class ApiKeys:
             self._budgets.popitem(last=False)
         if not (budget.take(self._clock()) and self._budget.take(self._clock())):
             raise TemporarilyUnavailable("too many unknown API keys: try again soon")
+
+
+def _unknown(key_id: str) -> UnknownAccount:
+    return UnknownAccount(f"no API key {key_id[:32]!a}")

@@ -15,14 +15,14 @@ from bridge.access.device_secrets import DeviceSecrets
 from bridge.access.first_admin import FirstAdminSetup
 from bridge.access.lockout import Lockout, LoginAttempt
 from bridge.access.oidc import OidcVerifier
-from bridge.access.passwords import Passwords
+from bridge.access.passwords import Passwords, check_password
 from bridge.access.revocations import Revocations
 from bridge.access.sessions import LoginSessions
 from bridge.access.shared_links import SharedLinks
 from bridge.access.tokens import ALGORITHM, COOKIE, JAR, LIMIT, Tokens, malformed, read_header
 from bridge.access.users import Users
 from bridge.core.access.accounts import ApiKey, User
-from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission, Role
+from bridge.core.access.permissions import ANYONE, NOBODY, Identity, IdentityKind, Permission
 from bridge.core.access.shared_links import SharedLink
 from bridge.core.errors import (
     AccountError,
@@ -264,10 +264,10 @@ class AuthService:
         return await self._end_made_keys(user, keep_keys=keep_keys, ended=before.ended)
 
     async def change_user(self, name: str, changes: Mapping[str, Any], *, keep_keys: bool = False) -> tuple[User, MadeKeys]:
-        """Change a user as `Users.change` does. The keys of a user who is an admin no longer end as in `remove_user`."""
+        """Change a user as `Users.change` does. The keys of a user who administers no longer end as in `remove_user`."""
         before = await self.users.get(name.strip().lower())
         user = await self.users.change(name, changes)
-        if before is None or before.role is not Role.ADMIN or user.role is Role.ADMIN:
+        if before is None or not before.administers or user.administers:
             return user, MadeKeys()
         return user, await self._end_made_keys(user, keep_keys=keep_keys)
 
@@ -303,8 +303,36 @@ class AuthService:
             self.audit.record("login refused", actor=NOBODY, address=address, target=user.id if user else "")
             raise Unauthorized("password", "user or password is wrong")
         attempt.succeeded()
+        if user.disabled:
+            self._count("disabled")
+            self.audit.record("login refused", actor=_person(user), address=address, target=user.id, why="disabled")
+            raise Unauthorized("disabled", "this account is disabled: ask an admin to enable it")
         self.audit.record("login", actor=_person(user), address=address)
         return await self._begin(tokens, user, in_cookie=in_cookie, by_program=by_program)
+
+    async def change_password(self, identity: Identity, current: str, new: str, address: str) -> None:
+        """Change the password of the logged-in user. Their other sessions end; this one stays.
+
+        Raises `Forbidden` for others than users, `AccountError`, `TooManyAttempts`, `TemporarilyUnavailable` and
+        `StoreUnavailable`.
+        """
+        kind, _, session_id = identity.grant.partition(":")
+        if identity.kind is not IdentityKind.PERSON or kind != "session":
+            raise Forbidden("only a user who logged in with a password can change it: log in at this bridge")
+        attempt = self._attempt(f"user:{identity.name}", address)
+        try:
+            check_password(new)
+            user, is_right = await self.users.check(identity.name, current)
+        except (StoreUnavailable, TemporarilyUnavailable, AccountError):
+            attempt.cancel()
+            raise
+        if user is None or not is_right:
+            self._count("password")
+            self.audit.record("password refused", actor=identity, address=address, target=identity.name)
+            raise AccountError("current", "the current password is wrong")
+        attempt.succeeded()
+        await self.users.change_password(user, new, session_id)
+        self.audit.record("password changed", actor=identity, address=address, target=user.id)
 
     async def create_first_admin(self, secret: str, password: str, address: str) -> IssuedTokens:
         """Create the first admin with the setup link's secret, and log them in, with cookies.
@@ -338,9 +366,9 @@ class AuthService:
                 self.audit.record("refresh replayed", actor=NOBODY, address=address)
             raise
         user = await self.users.get(session.user)
-        if user is None:
+        if user is None or user.disabled:
             await self._sessions.end(session.id)
-            raise Unauthorized("revoked", "this user was removed")
+            raise Unauthorized("revoked", "this user was removed or disabled")
         left = session.expires_ms / 1000 - self._clock()
         return self._issued(tokens, user, session.id, following, left)
 

@@ -89,8 +89,9 @@ class LoginSessions:
         await self._revocations.revoke(f"session:{session_id}")
         await self._store.remove(session_id)
 
-    async def end_all(self, user: str) -> int:
-        sessions = await self._store.by_user(user)
+    async def end_all(self, user: str, *, keep: str = "") -> int:
+        """End all sessions of a user except the one with the id `keep`; return how many."""
+        sessions = [session for session in await self._store.by_user(user) if session.id != keep]
         for session in sessions:
             await self.end(session.id)
         return len(sessions)

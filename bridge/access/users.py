@@ -82,18 +82,37 @@ class Users:
         return user if await self._store.add(user) else None
 
     async def change(self, name: str, changes: Mapping[str, Any]) -> User:
-        """Change `password`, `role`, `scope` or `channels`, and nothing else. Raises `UnknownAccount` and `LastAdmin`."""
+        """Change `password`, `role`, `scope`, `channels` or `disabled`, and nothing else.
+
+        Raises `UnknownAccount` and `LastAdmin`.
+        """
         if "password" in changes:
             changes = {**changes, "password": await self._passwords.hashed(changes["password"])}
         async with self._lock:
             before = await self._known(name)
             after = replace(before, **changes)
-            if before.role is Role.ADMIN and after.role is not Role.ADMIN:
+            if before.administers and not after.administers:
                 await self._check_other_admin(before)
             await self._sessions.end_all(after.id)
             if not await self._store.save(after):
                 raise _unknown(name)
         await self._sessions.end_all(after.id)
+        return after
+
+    async def change_password(self, user: User, password: str, session_id: str) -> User:
+        """Change the password of a user whose old one was verified; their sessions end, except the one named.
+
+        Raises `UnknownAccount` if the user was changed or removed since.
+        """
+        hashed = await self._passwords.hashed(password)
+        async with self._lock:
+            if await self._store.get(user.id) != user:
+                raise _unknown(user.id)
+            after = replace(user, password=hashed)
+            await self._sessions.end_all(user.id, keep=session_id)
+            if not await self._store.save(after):
+                raise _unknown(user.id)
+        await self._sessions.end_all(user.id, keep=session_id)
         return after
 
     async def remove(self, name: str) -> None:
@@ -107,7 +126,7 @@ class Users:
     async def removable(self, name: str) -> User:
         """Return a user who may be removed. Raises as `remove` does."""
         user = await self._known(name)
-        if user.role is Role.ADMIN:
+        if user.administers:
             await self._check_other_admin(user)
         return user
 
@@ -121,8 +140,8 @@ class Users:
         return user
 
     async def _check_other_admin(self, user: User) -> None:
-        if not any(other.role is Role.ADMIN and other.id != user.id for other in await self._store.all()):
-            raise LastAdmin(f"{user.id} is the only admin: create another admin first")
+        if not any(other.administers and other.id != user.id for other in await self._store.all()):
+            raise LastAdmin(f"{user.id} is the only admin who can log in: create another admin first")
 
 
 def _unknown(name: str) -> UnknownAccount:

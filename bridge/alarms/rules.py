@@ -139,7 +139,7 @@ class Rule:
         return 0 if self.averaging is None else self.averaging.certain_ms
 
     def applies(self, device_id: str, facts: DeviceFacts) -> bool:
-        return self.scope.includes(device_id, facts)
+        return not facts.is_retired and self.scope.includes(device_id, facts)
 
     def texts(self, value: float | bool | None, place: str) -> tuple[str, str]:
         """Return message and advice for a value at a place."""

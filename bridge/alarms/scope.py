@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -17,6 +18,11 @@ class DeviceFacts:
     site: str | None = None
     room: str | None = None
     expected_seconds: float | None = None
+    is_retired: bool = False
+
+    def to_list(self) -> list[Any]:
+        """Return the positional arguments. Only retired devices have the last one, which earlier releases do not know."""
+        return [self.site, self.room, self.expected_seconds, *([True] if self.is_retired else [])]
 
 
 UNKNOWN_FACTS = DeviceFacts()

@@ -65,7 +65,7 @@ async def try_rules(
     """
     fold, result = AlarmFold(rules), TrialResult(limit)
     facts = {
-        device.id: DeviceFacts(device.site, device.room, device.expected_seconds)
+        device.id: DeviceFacts(device.site, device.room, device.expected_seconds, device.is_retired)
         for device in await store.devices.all(_DEVICES_LIMIT)
     }
     query = ReadingsQuery(since=from_ms * _US_PER_MS - 1, limit=_PAGE)

@@ -44,13 +44,15 @@ from bridge.api.middleware.cors import CORS, Cors
 from bridge.api.openapi.document import OpenApi
 from bridge.api.readings.latest_measurements import LatestMeasurementsApi
 from bridge.api.readings.stored import ReadingsApi
-from bridge.api.rejected import RejectedApi, Retry
 from bridge.api.status import StatusApi
+from bridge.api.storage.rejected import RejectedApi, Retry
+from bridge.api.storage.retention import RetentionApi
 from bridge.api.websocket_stats import WebSocketsApi
 from bridge.core.health import Health
 from bridge.core.ledger import Ledger
 from bridge.devices.commands import CommandService
 from bridge.devices.discovery.announcements import Announcements
+from bridge.devices.discovery.message_rates import MessageRates
 from bridge.devices.discovery.stored_subscriptions import StoredSubscriptions
 from bridge.devices.discovery.topic_survey import TopicSurvey
 from bridge.devices.locations import Locations
@@ -100,6 +102,7 @@ class ApiServices:
     measurements: TopicCodec
     mqtt: MqttSource
     subscriptions: StoredSubscriptions
+    rates: MessageRates
     announcements: Announcements
     survey: TopicSurvey
     retry: Retry
@@ -132,13 +135,14 @@ def build_api(app: web.Application, settings: Settings, services: ApiServices) -
         AnomaliesApi(services.anomalies, authorizer, http),
         PushApi(store, services.notifier),
         IngestApi(services.readings, authorizer, http.post_seconds, settings.http_routes, settings.ingest_topics),
-        RejectedApi(store, services.retry),
+        RejectedApi(store, services.retry, services.subscriptions, access.audit, http),
+        RetentionApi(store, settings.store),
         DevicesApi(services.registry, services.profiles, services.locations, authorizer, access.audit, http),
         CommandsApi(services.registry, services.commands, submission, authorizer),
         DeviceFormsApi(services.registry, store, submission, authorizer, cookies, http.post_seconds),
         NotesApi(store.notes, services.registry, authorizer, access.audit, http),
         LocationsApi(services.locations, authorizer, access.audit, http),
-        SubscriptionsApi(services.subscriptions, services.mqtt, access.audit, http),
+        SubscriptionsApi(services.subscriptions, services.mqtt, services.rates, access.audit, http),
         DiscoveryApi(services.survey, services.announcements, access.audit, http),
         StatusApi(services.hub, services.ledger, services.cluster),
         HealthApi(services.health),

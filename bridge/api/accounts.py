@@ -13,7 +13,7 @@ from bridge.api.describe import describes
 from bridge.api.middleware.auth import identity_of
 from bridge.api.middleware.problems import json_response
 from bridge.api.openapi.models import AuditPage, KeyCreated, KeysPage, MadeKeysResponse, UserResponse, UsersPage
-from bridge.core.access.accounts import scope_with
+from bridge.core.access.accounts import ApiKey, scope_with
 from bridge.core.access.audit import EVENTS_LIMIT, AuditQuery
 from bridge.core.access.channels import CHANNELS, channels_of
 from bridge.core.access.permissions import Permission, ResourceScope, Role
@@ -68,11 +68,12 @@ class ChangedUser(_ScopeFields):
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
     role: Role | None = None
     channels: _Channels = None
+    disabled: Annotated[bool | None, Field(strict=True, description="true: the user cannot log in")] = None
 
     def changes(self, current: ResourceScope | None) -> dict[str, Any]:
         """Return the fields that change, for a user whose scope is `current`."""
         fields: dict[str, Any] = {
-            name: value for name, value in (("password", self.password), ("role", self.role)) if value is not None
+            name: value for name in ("password", "role", "disabled") if (value := getattr(self, name)) is not None
         }
         if "channels" in self.model_fields_set:
             fields["channels"] = channels_of(self.channels)
@@ -127,6 +128,7 @@ class AccountsApi:
             web.delete(_USERS + "/{name}", self._remove_user),
             web.get(_KEYS, self._keys),
             web.post(_KEYS, self._add_key),
+            web.post(_KEYS + "/{id}/rotate", self._rotate_key),
             web.delete(_KEYS + "/{id}", self._remove_key),
             web.get("/api/v1/audit", self._audit),
         ]
@@ -146,7 +148,7 @@ class AccountsApi:
         return json_response(user.public(), status=201)
 
     @_describes(
-        "Change a user's password, role or scope; their sessions end. Administering keys end if their maker loses that right",
+        "Change a user, or disable them; their sessions end. Administering keys end if their maker may administer no longer",
         query=KeysParameters,
         body=ChangedUser,
         answers={200: UserResponse},
@@ -205,9 +207,19 @@ class AccountsApi:
         if new.device:
             self._registry.expect((key.name,))
         self._record(request, "key added", key.id, name=key.name, rights=" ".join(sorted(key.permissions)))
-        response = json_response(key.public() | {"key": text}, status=201)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return _created(key, text)
+
+    @_describes(
+        "Replace an API key by one with the same rights and lifetime, which is returned only once; the old one is revoked",
+        answers={201: KeyCreated},
+        problems=(404, 503),
+    )
+    async def _rotate_key(self, request: web.Request) -> web.Response:
+        self._check_required()
+        old_id = request.match_info["id"]
+        key, text = await self._access.keys.rotate(old_id)
+        self._record(request, "key rotated", key.id, name=key.name, replaces=old_id)
+        return _created(key, text)
 
     @_describes("Revoke an API key", answers={204: None}, problems=(404, 503))
     async def _remove_key(self, request: web.Request) -> web.Response:
@@ -238,6 +250,12 @@ class AccountsApi:
         self._access.audit.record(
             action, actor=identity_of(request), address=client_address_of(request, self._http), target=target, **details
         )
+
+
+def _created(key: ApiKey, text: str) -> web.Response:
+    response = json_response(key.public() | {"key": text}, status=201)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _made_keys(keys: MadeKeys) -> dict[str, Any]:

@@ -54,6 +54,15 @@ class FirstAdminRequest(BaseModel):
     password: Annotated[_Text, Field(repr=False)]
 
 
+class PasswordRequest(BaseModel):
+    """The user's own password and the new one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    current: Annotated[_Text, Field(repr=False)]
+    new: Annotated[_Text, Field(repr=False)]
+
+
 class RefreshRequest(BaseModel):
     """Programs send the refresh token; the dashboard sends its cookie, with an empty object or no body."""
 
@@ -77,6 +86,7 @@ class AuthApi:
             web.post(f"{_PATH}/refresh", self._refresh),
             web.post(f"{_PATH}/logout", self._logout),
             web.get(f"{_PATH}/me", self._me),
+            web.post(f"{_PATH}/password", self._change_password),
         ]
 
     @describes(
@@ -154,6 +164,22 @@ class AuthApi:
                 "required": self._access.required,
             }
         )
+
+    @describes(
+        "Change the caller's own password; their other sessions end",
+        body=PasswordRequest,
+        answers={204: None},
+        problems=(408, 413, 415, 422, 429, 503),
+        tag="access",
+        permission=Auth.REQUIRED,
+    )
+    async def _change_password(self, request: web.Request) -> web.Response:
+        if not self._access.required:
+            raise Forbidden("access is open: nobody is logged in, so there is no password to change")
+        body = PasswordRequest.model_validate(await self._read(request))
+        address = client_address_of(request, self._http)
+        await self._access.change_password(identity_of(request), body.current, body.new, address)
+        return web.Response(status=204)
 
     async def _refresh_token(self, request: web.Request) -> tuple[str, bool]:
         """Return the refresh token, and whether it is from a cookie, which only the bridge's own pages may use."""

@@ -368,7 +368,8 @@ def map_message(
     only: Annotated[FormatName | None, typer.Option("--format", help="Try only this format.")] = None,
 ) -> None:
     """Show how each payload format decodes a message, and the settings for the best one."""
-    from bridge.cli.map import capture_message, explain, try_formats
+    from bridge.cli.map import capture_message, explain
+    from bridge.core.discovery.attempts import try_formats
 
     if capture == (payload is not None) or (capture and not topic):
         raise typer.BadParameter("give either --payload, or --capture with --topic")

@@ -77,9 +77,19 @@ class _Routed(NamedTuple):
 
     route: Route
     captures: dict[str, str]
+    tally: "MessageCount"
     device_id: str | None = None
     is_json: bool = False
     is_auto: bool = False
+
+
+class MessageCount:
+    """How many messages a pattern has matched since it was added."""
+
+    __slots__ = ("messages",)
+
+    def __init__(self) -> None:
+        self.messages = 0
 
 
 class Decoder:
@@ -101,11 +111,15 @@ class Decoder:
         self._routed: dict[str, _Routed] = {}
         self._memory = Memory()
         self.unknown_keys = UnknownKeys()
+        self.counts: dict[str, MessageCount] = {}
+        """By the text of the pattern. A message counts for the first route that matches its topic."""
 
     def set_routes(self, routes: Sequence[Route], topics: Mapping[str, Route]) -> None:
         """Replace the routes, from the next message on. `topics` are those of single topics that no pattern matches."""
         self._routes, self._topics = tuple(routes), topics
         self._routed.clear()
+        known = {route.pattern.text for route in self._routes}
+        self.counts = {text: count for text, count in self.counts.items() if text in known}
 
     def set_units(self, units: Mapping[str, Mapping[str, str]]) -> None:
         """Replace the units that devices published, by topic and path. Units that a person set win."""
@@ -115,6 +129,7 @@ class Decoder:
         """Decode one message. Never raises: an invalid message becomes a `Rejection`."""
         try:
             routed = self._routed.get(message.topic) or self._route(message.topic)
+            routed.tally.messages += 1
             kind = routed.route.kind
             if kind is MessageKind.READINGS:
                 return self._readings(message, routed)
@@ -143,17 +158,19 @@ class Decoder:
             if any(one.pattern.delivers(topic) for one in self._routes):
                 raise NotReading(f"no pattern matches the topic {quote(topic)}, only the filter of one with {{deviceId...}}")
             raise PayloadError(RejectionReason.NO_ROUTE, f"no subscription matches the topic {quote(topic)}")
+        is_single = route is self._topics.get(topic)  # announced topics: they may be many
+        count = MessageCount() if is_single else self.counts.setdefault(route.pattern.text, MessageCount())
         if any(pattern.match(topic) is not None for pattern in route.ignore):
-            return _Routed(_IGNORING, {})
+            return _Routed(_IGNORING, {}, count)
         device_id = captures.get("deviceId")
         is_auto = route.format is auto_format
         is_json = route.format is json_format or (
             is_auto and not is_family_topic(topic.removeprefix(route.topic_prefix), captures)
         )
-        return _Routed(route, captures, device_id if is_device_id(device_id) else None, is_json, is_auto)
+        return _Routed(route, captures, count, device_id if is_device_id(device_id) else None, is_json, is_auto)
 
     def _readings(self, message: Message, routed: _Routed) -> Decoded:
-        route, captures, device_id, is_json, is_auto = routed
+        route, captures, _, device_id, is_json, is_auto = routed
         if route is _IGNORING:
             return Ignored("messages of its topic are ignored")
         body = _json_value(message) if is_json or is_auto else message.body

@@ -102,7 +102,7 @@ class QuarantinedMessage:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineQuery:
-    """Rejected messages with this `code`, this `topic`, or `device` as one of their topic's levels.
+    """Rejected messages with this `code`, `field` (empty: none), `source` and `topic`, and `device` as a level of the topic.
 
     Returns the newest `limit`, newest first; with `after`, the first `limit` with a greater `id`, in ascending order.
     """
@@ -113,6 +113,8 @@ class QuarantineQuery:
     id: ObjectId | None = None
     after: ObjectId | None = None
     limit: int = 1000
+    source: str | None = None
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,14 @@ class Presence:
             self.watch(device)
 
     def set_status(self, device: Device, status: str, at_ms: int, *, is_inferred: bool = False) -> list[Event]:
-        """Change a device's status to the one that the bridge observed, or inferred."""
-        device.status, device.status_ms = status, at_ms
+        """Change a device's status to the one that the bridge observed, or inferred. A retired device has none."""
         if status == OFFLINE:
             device.connection = None
             self._went_offline[device.id] = self._monotonic()
-        else:
+        if device.is_retired:
+            return []
+        device.status, device.status_ms = status, at_ms
+        if status != OFFLINE:
             self.watch(device)
             self.came_online(device.id)
         return [self._record_update(device), DeviceStatus(device.id, status, at_ms, is_inferred)]
@@ -101,6 +103,9 @@ class Presence:
         """A status arrived over MQTT. An `offline` does not count while the device's socket is open."""
         if status.status != OFFLINE:
             self._on_life(device, self._monotonic(), status.timestamp_ms)
+        if device.is_retired:
+            self._record_update(device)  # the store has already written the status of the message
+            return []
         if device.id in self.sockets:
             self._record_update(device)  # the store has already written the status of the message
             return [DeviceStatus(device.id, device.status or ONLINE, self._clock())] if status.status == OFFLINE else []
@@ -118,6 +123,8 @@ class Presence:
     def on_remote(self, bridge: str, device: Device, status: DeviceStatus) -> bool:
         """Another bridge says how a device is; return False if that is outdated by its socket at this or a third bridge."""
         is_offline = status.status == OFFLINE
+        if device.is_retired:
+            return False
         if is_offline and (device.id in self.sockets or any(one != bridge for one in self.elsewhere.get(device.id, ()))):
             return False
         was_online = device.online
@@ -179,6 +186,12 @@ class Presence:
         self._on_life(device, self._monotonic(), self._clock())
         return self.set_status(device, OFFLINE, self._clock(), is_inferred=True)
 
+    def on_returned(self, device: Device) -> list[Event]:
+        """A device is no longer retired: it is online if it has a socket, else its next message tells."""
+        if device.connection == SOCKET and (device.id in self.sockets or device.id in self.elsewhere):
+            return self.set_status(device, ONLINE, self._clock())
+        return []
+
     def left_within(self, device_id: str, seconds: float) -> bool:
         """Whether the last socket of a device, at any bridge, was closed within this time, and none has been opened since."""
         return self._monotonic() - self._left.get(device_id, float("-inf")) < seconds
@@ -186,7 +199,11 @@ class Presence:
     # --- silence -----------------------------------------------------------------------------------------------------------
 
     def watch(self, device: Device) -> None:
-        """Look at a device again when its silence ends. To be called whenever that may have become earlier."""
+        """Look at a device again when its silence ends. To be called when that may have become earlier, or it was retired."""
+        if device.is_retired:
+            device.status = device.status_ms = None
+            self._silence.remove(device.id)
+            return
         if (ends := self._silence_ends(device)) is not None:
             self._silence.look_at(device.id, ends)
 

@@ -160,6 +160,8 @@ class Registry:
     def publish(self, events: Sequence[Event]) -> None:
         """Apply readings and statuses to their devices; pass all events on, then those of the changes."""
         changes: list[Event] = []
+        if any(map(self._is_of_retired, events)):
+            events = self._without_retired(events)
         for event in events:
             if type(event) is Reading:
                 self._on_reading(event, changes)
@@ -167,6 +169,20 @@ class Registry:
                 device = self._devices.get(event.device_id) or self._discover(event.device_id, changes)
                 changes += _unlisted(event) if device is None else self.presence.on_status(device, event)
         self.next.publish([*events, *changes] if changes else events)
+
+    def _is_of_retired(self, event: Event) -> bool:
+        """Whether it is a status of a retired device, which has none."""
+        if type(event) is not DeviceStatus:
+            return False
+        device = self._devices.get(event.device_id)
+        return device is not None and device.is_retired
+
+    def _without_retired(self, events: Sequence[Event]) -> list[Event]:
+        """Take the statuses of retired devices as signs of life, and leave them out."""
+        for event in events:
+            if self._is_of_retired(event) and isinstance(event, DeviceStatus):
+                self.presence.on_status(self._devices[event.device_id], event)
+        return [event for event in events if not self._is_of_retired(event)]
 
     def _on_reading(self, reading: Reading, changes: list[Event]) -> None:
         if reading.part_of is not None:
@@ -477,14 +493,14 @@ class Registry:
             raise DeviceExists(f"device {device_id!r} is already registered: use PATCH to change it")
         if listed is None and len(self._devices) >= self._settings.limit:
             raise TooManyDevices(f"the limit of {self._settings.limit} devices is reached (devices.limit)")
-        device = apply_changes(listed or Device(device_id, created_ms=self._clock()), attributes)
+        device = apply_changes(listed or Device(device_id, created_ms=self._clock()), attributes, self._clock())
         _check_size(device)
         await self._saved.save([device])
         current = self._devices.get(device_id)
         if current is not listed and current is not None:  # discovered while the store was writing
             device = current
         else:
-            device = apply_changes(current or device, attributes)
+            device = apply_changes(current or device, attributes, self._clock())
             self._table.put(device)
             self.presence.watch(device)
         self.next.publish([self._record("created", device)])
@@ -495,16 +511,27 @@ class Registry:
     async def update(self, device_id: str, attributes: Mapping[str, Any]) -> Device:
         """Change attributes of a device. Raises `UnknownDevice`, `DeviceError` and `StoreUnavailable`."""
         before = self.get(device_id)
-        changed = apply_changes(before, attributes)
+        changed = apply_changes(before, attributes, now_ms := self._clock())
         _check_size(changed)
         await self._saved.save([changed])
-        device = apply_changes(self.get(device_id), attributes)  # it may have changed while the store was writing
+        device = apply_changes(self.get(device_id), attributes, now_ms)  # it may have changed while the store was writing
         self._table.put(device)
         self.presence.watch(device)  # its expected interval may be shorter
-        self.next.publish(
-            [self._record_update(device), *self._move_parts(Location(before.site or "", before.room or ""), device)]
-        )
+        location = Location(before.site or "", before.room or "")
+        events = [self._record_update(device), *self._move_parts(location, device)]
+        if before.is_retired is not device.is_retired:
+            events += self._follow_retirement(device)
+        self.next.publish(events)
         return device
+
+    def _follow_retirement(self, device: Device) -> list[Event]:
+        """Retire the parts of a device with it, or let it and them return."""
+        events: list[Event] = [] if device.is_retired else self.presence.on_returned(device)
+        for part in self._table.parts_of(device):
+            part.retired_ms = device.retired_ms
+            self.presence.watch(part)
+            events.append(self._record_update(part))
+        return events
 
     def _move_parts(self, before: Location, device: Device) -> list[Event]:
         """Move the parts of a device with it, except those that somebody placed elsewhere."""

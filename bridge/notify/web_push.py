@@ -162,6 +162,8 @@ class WebPushTarget:
             if user is None or subscription.created_ms < user.created_ms:  # made by another user, who had this name before
                 await self._store.push.remove(subscription.id)
                 return None
+            if user.disabled:
+                return None
             scope = user.scope
         elif self._access_required:
             return None

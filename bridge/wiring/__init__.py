@@ -30,6 +30,7 @@ from bridge.core.readings.identity import Cursor
 from bridge.devices.commands import CommandService
 from bridge.devices.discovery.active_routes import ActiveRoutes
 from bridge.devices.discovery.announcements import Announcements
+from bridge.devices.discovery.message_rates import MessageRates
 from bridge.devices.discovery.stored_subscriptions import StoredSubscriptions
 from bridge.devices.discovery.topic_survey import TopicSurvey
 from bridge.devices.locations import Locations
@@ -137,6 +138,7 @@ def build(
     decoder = Decoder((*first_routes, EVENTS), profiles=profiles)
     active = ActiveRoutes(decoder, mqtt, first_routes, (EVENTS,))
     subscriptions = StoredSubscriptions(store, settings.mqtt.subscriptions, active.set_stored, settings.own_topics)
+    rates = MessageRates(lambda: decoder.counts)
     own = [route.pattern for route in settings.own_routes]
     announcements = Announcements(settings.mqtt, store, active, decoder, registry, partial(follow, settings.mqtt), own)
     survey = TopicSurvey(
@@ -163,7 +165,7 @@ def build(
     mqtt.on_connected = mqtt_out.retained.on_connected
     analysis_parts = AnalysisParts(registry, profiles, commands, alarms, access.service, mqtt_out, outgoing)
     analysis = build_analysis(settings, store, analysis_parts)
-    devices = Devices(registry, commands, locations, air, learned, subscriptions, announcements, survey, mqtt_out)
+    devices = Devices(registry, commands, locations, air, learned, subscriptions, rates, announcements, survey, mqtt_out)
     admission = RegisteredOnlyDecoder(decoder, registry) if settings.devices.registration == "required" else decoder
     writer: ReadingWriter = ProfileWriter(store, profiles, store.profiles)
     stages = (commands, registry, service, air, mqtt_out, analysis.feed)
@@ -231,6 +233,7 @@ def build(
         measurements=topics.encoder,
         mqtt=mqtt,
         subscriptions=subscriptions,
+        rates=rates,
         announcements=announcements,
         survey=survey,
         retry=QuarantineRetry(store.quarantine, admission, intake, closed, settings.http.post_seconds).retry,

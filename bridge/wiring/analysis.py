@@ -54,7 +54,8 @@ def facts_of(registry: Registry, device_id: str) -> DeviceFacts:
     if device_id not in registry:
         return UNKNOWN_FACTS
     location = registry.location(device_id) or UNKNOWN_LOCATION
-    return DeviceFacts(location.site or None, location.room or None, registry.get(device_id).expected_seconds)
+    device = registry.get(device_id)
+    return DeviceFacts(location.site or None, location.room or None, device.expected_seconds, device.is_retired)
 
 
 def build_analysis(settings: Settings, store: Store, parts: AnalysisParts) -> Analysis:

@@ -22,6 +22,7 @@ from bridge.core.decode import Decoder
 from bridge.core.readings.identity import Cursor
 from bridge.devices.commands import CommandService
 from bridge.devices.discovery.announcements import Announcements
+from bridge.devices.discovery.message_rates import MessageRates
 from bridge.devices.discovery.stored_subscriptions import StoredSubscriptions
 from bridge.devices.discovery.topic_survey import TopicSurvey
 from bridge.devices.locations import Locations
@@ -79,6 +80,7 @@ class Devices:
     air: AirMonitor
     profiles: ProfileService
     subscriptions: StoredSubscriptions
+    rates: MessageRates
     announcements: Announcements
     survey: TopicSurvey
     mqtt_out: MqttOut

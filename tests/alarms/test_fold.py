@@ -545,3 +545,17 @@ def test_record_has_the_keys_of_the_wire() -> None:
     )
     assert list(record) == keys.split()
     assert record["peak"] == {"value": 212.0, "at": "2026-01-15T12:00:02.000Z"}
+
+
+def test_alarms_of_a_retired_device_end_and_none_is_raised_until_it_returns() -> None:
+    bench = Bench([NO_DATA])
+    bench.send(number=5, temperature=20.0)
+    retired = DeviceFacts(is_retired=True)
+    assert raised(bench.wait(HOUR_MS)) == ["no-data"]
+    assert [one.kind for one in bench.fold.set_facts("kitchen", retired, bench.now_ms)] == ["removed"]
+    assert bench.wait(HOUR_MS) == []
+    assert DeviceFacts(*retired.to_list()) == retired
+    assert DeviceFacts().to_list() == [None, None, None], "earlier releases read it"
+    bench.fold.set_facts("kitchen", DeviceFacts(), bench.now_ms)
+    bench.send(number=5, temperature=20.0)
+    assert raised(bench.wait(HOUR_MS)) == ["no-data"]

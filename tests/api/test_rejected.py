@@ -155,3 +155,64 @@ async def test_telemetry_route_returns_the_newest_reading_or_no_data(poster: Pos
     assert (await poster.get("/get_telemetry?device=a"))["temperature"] == 3
     assert await poster.get("/get_telemetry?device=c") == {"error": "no data"}
     assert await poster.get("/get_telemetry") == {"error": "no data"}
+
+
+async def cleared(poster: Poster, query: str) -> tuple[int, Any]:
+    async with poster.session.delete(f"{poster.base}/api/v1/rejected{query}") as answer:
+        return answer.status, orjson.loads(await answer.read())
+
+
+async def test_rejected_messages_are_cleared_by_reason_source_or_in_all(poster: Poster, store_url: str) -> None:
+    await poster.post([{"deviceId": "a", "temperature": "x"}, {"deviceId": "a", "colour": "y"}, {"temperature": 1}])
+    await reject(store_url, ("home/b", b"{", NOW_MS), ("home/c", b"{", NOW_MS))
+    for query in ("", "?all=true&code=no_route", "?all=false"):
+        status, problem = await cleared(poster, query)
+        assert status == 422, query
+        assert "name what to remove" in problem["detail"]
+    assert await cleared(poster, "?code=no_measurement&field=temperature") == (200, {"removed": 1})
+    assert await cleared(poster, "?code=no_route&field=") == (200, {"removed": 2})
+    one = (await poster.get("/api/v1/rejected"))["messages"][0]
+    assert await cleared(poster, f"?id={one['_id']}") == (200, {"removed": 1})
+    assert await cleared(poster, "?source=mqtt") == (200, {"removed": 0})
+    assert await cleared(poster, "?all=true") == (200, {"removed": 1})
+    assert (await poster.get("/api/v1/rejected"))["groups"] == []
+
+
+async def test_one_rejected_message_is_retried_and_the_others_stay(poster: Poster, store_url: str) -> None:
+    body = b'{"temperature": 21}'
+    await reject(store_url, ("sensors/a/data", body, NOW_MS), ("sensors/b/data", body, NOW_MS))
+    messages = (await poster.get("/api/v1/rejected"))["messages"]
+    (one,) = [message for message in messages if message["topic"] == "sensors/b/data"]
+    status, result = await retried(poster, f"?id={one['_id']}")
+    assert (status, result["stored"]) == (200, 1)
+    assert [message["topic"] for message in (await poster.get("/api/v1/rejected"))["messages"]] == ["sensors/a/data"]
+
+
+async def test_proposals_say_what_would_read_a_message_and_which_subscription_took_it(poster: Poster, store_url: str) -> None:
+    payload = b'{"readings": {"temp": 21.5, "rh_pct": 40}, "unit_no": 7}'
+    await reject(store_url, ("plant/mixer/up", payload, NOW_MS), ("sensors/a/data", payload, NOW_MS))
+    by_topic = {one["topic"]: one["_id"] for one in (await poster.get("/api/v1/rejected"))["messages"]}
+    found = await poster.get(f"/api/v1/rejected/{by_topic['plant/mixer/up']}/proposals")
+    best = found["proposals"][0]
+    assert (best["best"], found["subscription"], found["source"]) == (True, None, "mqtt")
+    assert best["setting"].startswith("{ pattern = ")
+    assert best["readings"][0]["values"]["temperature"] == 21.5
+    assert {one["format"] for one in found["unreadable"]} >= {"scalar"}
+    added = {"pattern": best["pattern"], "format": best["format"], "fields": best["fields"]}
+    status, _, _ = await poster.post(added, "/api/v1/subscriptions")
+    assert status == 201
+    found = await poster.get(f"/api/v1/rejected/{by_topic['sensors/a/data']}/proposals")
+    assert found["subscription"] == {"id": None, "pattern": "sensors/{deviceId}/data"}
+    async with poster.session.get(f"{poster.base}/api/v1/rejected/{ObjectId()}/proposals") as answer:
+        assert answer.status == 404
+
+
+async def test_retention_counts_what_is_held_and_names_the_settings(poster: Poster) -> None:
+    await poster.post([timed(1), timed(2), {"temperature": 1}])
+    found = await poster.get("/api/v1/retention")
+    kinds = {one["kind"]: one for one in found["kinds"]}
+    assert (kinds["readings"]["count"], kinds["rejected"]["count"]) == (2, 1)
+    assert (kinds["readings"]["days"], kinds["rejected"]["days"], kinds["audit"]["limit"]) == (None, 30, 100_000)
+    assert kinds["rejected"]["settings"] == ["store.rejected_days", "store.rejected_limit"]
+    assert kinds["readings"]["oldest"].endswith("Z")
+    assert found["sizeBytes"] > 0

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from rich.console import Console
 
-from bridge.cli.map import FormatAttempt, best_of, capture_message, explain, topic_of, try_formats
+from bridge.cli.map import capture_message, explain
 from bridge.core.decode import Decoder
+from bridge.core.discovery.attempts import FormatAttempt, best_of, topic_of, try_formats
 from bridge.core.errors import BridgeError
 from bridge.core.formats.registry import FormatName
 from bridge.core.formats.suggest import suggest_fields, suggest_pattern

@@ -101,10 +101,12 @@ async def capture(page: Page, url: str, file: Path, *, whole: bool = True) -> No
 
 
 async def capture_auth_pages(page: Page, base: str, suffix: str) -> None:
-    """The login page, and the audit log as an admin sees it."""
+    """The login page, the views of admins, and the audit log."""
     await capture(page, base, FOLDER / f"login-{suffix}.png", whole=False)
     await log_in(page, "admin", PASSWORD)
     await expect(page.locator(".account")).to_be_visible()
+    for view in ("people", "keys", "devices", "subscriptions", "retention"):
+        await capture(page, f"{base}/#/admin/{view}", FOLDER / f"admin-{view}-{suffix}.png", whole=False)
     await capture(page, f"{base}/#/audit", FOLDER / f"audit-{suffix}.png", whole=False)
 
 

@@ -23,8 +23,9 @@ from tests.servers import until
 
 DAY_SECONDS = 86_400
 PAGES = (
-    "#/", "#/device/hall", "#/feed", "#/discovery", "#/alarms", "#/health", "#/audit", "test", "api/docs", "offline.html",
-    "examples/", "examples/socketio.html", "examples/topics.html", "examples/channels.html", "examples/device.html",
+    "#/", "#/device/hall", "#/feed", "#/discovery", "#/alarms", "#/health", "#/audit", "#/admin", "test", "api/docs",
+    "offline.html", "examples/", "examples/socketio.html", "examples/topics.html", "examples/channels.html",
+    "examples/device.html",
 )  # fmt: skip
 
 
@@ -132,7 +133,7 @@ async def test_each_role_sees_only_the_controls_it_may_use(browser: Browser, mad
 
     async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
-        await expect(page.locator("nav a")).to_have_text(["Overview", "Feed", "Add", "Health", "Audit"])
+        await expect(page.locator("nav a")).to_have_text(["Overview", "Feed", "Add", "Health", "Admin"])
         await page.goto("/#/device/hall")
         await page.get_by_role("button", name="Edit").click()
         await page.route(re.compile("/api/v1/devices/hall$"), lambda route: route.fulfill(status=403, body="{}"))
@@ -146,6 +147,7 @@ async def test_admin_pages_and_filters_the_audit_log(browser: Browser, made: Gua
     await made.as_("viewer", "GET", "/api/v1/users")
     async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
+        await page.get_by_role("link", name="Admin").click()
         await page.get_by_role("link", name="Audit").click()
         rows = page.locator(".audit-events tbody tr")
         await expect(rows).to_have_count(50)
@@ -286,6 +288,7 @@ async def test_axe_finds_no_serious_violation_on_login_and_audit_pages(browser: 
         await expect(page.get_by_role("alert")).to_be_visible()
         assert await violations(page) == []
         await log_in(page, "admin", PASSWORD)
+        await page.get_by_role("link", name="Admin").click()
         await page.get_by_role("link", name="Audit").click()
         await page.locator(".account summary").click()
         await expect(page.locator(".audit-events tr").first).to_be_visible()
@@ -306,6 +309,7 @@ async def test_login_and_audit_pages_fit_a_phone_in_every_language(browser: Brow
         await log_in(page, "admin", PASSWORD)
         await until(lambda: audit_events(made), what="an event in the audit log")
         await page.locator("nav a").last.click()
+        await page.locator(".tabs a").last.click()
         await page.locator(".account summary").click()
         await expect(page.locator(".audit-events tbody tr").first).to_be_visible()
         await expect_no_overflow(page)

@@ -17,7 +17,8 @@ AXE = REPO / "web" / "node_modules" / "axe-core" / "axe.min.js"
 COMPARE = "#/compare?measurement=co2&with=meeting&shift=day"
 VIEWS = (
     *("#/", "#/device/meeting", "#/device/cold", COMPARE, "#/measurement/co2", "#/feed", "#/discovery"),
-    *("#/alarms", "#/health", "#/device/nobody", "test"),
+    *("#/alarms", "#/health", "#/admin/people", "#/admin/devices", "#/admin/subscriptions", "#/admin/retention"),
+    *("#/device/nobody", "test"),
 )
 OF_COLOURS = ["color-contrast", "link-in-text-block"]
 """Rules of axe."""

@@ -15,7 +15,8 @@ from rich.text import Text
 from bridge.cli import runner
 from bridge.cli.check import _print_failure, _print_success
 from bridge.cli.data import rejected
-from bridge.cli.map import explain, try_formats
+from bridge.cli.map import explain
+from bridge.core.discovery.attempts import try_formats
 from bridge.core.query import QuarantinedMessage, QuarantineGroup
 from bridge.tools.bench.report.terminal import TerminalDisplay
 from bridge.tools.probe.results import ProbeReport

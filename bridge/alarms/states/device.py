@@ -393,7 +393,7 @@ class DeviceAlarms:
     def public(self) -> dict[str, Any]:
         """Return the memory as JSON types."""
         return {
-            "facts": [self.facts.site, self.facts.room, self.facts.expected_seconds],
+            "facts": self.facts.to_list(),
             "last": self.last_ms,
             "received": self.received_ms,
             "looked": self.looked_ms,

@@ -76,7 +76,7 @@ class RuleCommands:
         """
         facts, now_ms = self._facts(advice.device_id), self._clock()
         for rule in self._rules():
-            is_meant = advice.kind in rule.advice and rule.scope.includes(advice.device_id, facts)
+            is_meant = not facts.is_retired and advice.kind in rule.advice and rule.scope.includes(advice.device_id, facts)
             if rule.enabled and is_meant and rule.scope.is_open(now_ms):
                 if not (await self.switch.state()).enabled:
                     return None

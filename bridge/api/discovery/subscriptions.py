@@ -14,6 +14,7 @@ from bridge.api.middleware.problems import json_response
 from bridge.api.openapi import models
 from bridge.core.access.permissions import Permission
 from bridge.core.reasons import with_cause
+from bridge.devices.discovery.message_rates import MessageRates
 from bridge.devices.discovery.stored_subscriptions import SUBSCRIPTION_BYTES, ActiveSubscription, StoredSubscriptions
 from bridge.http.proxies import client_address_of
 from bridge.ports import AuditLog
@@ -29,9 +30,17 @@ class SubscriptionPath(BaseModel):
 
 
 class SubscriptionsApi:
-    def __init__(self, subscriptions: StoredSubscriptions, source: MqttSource, audit: AuditLog, http: HttpSettings) -> None:
+    def __init__(
+        self,
+        subscriptions: StoredSubscriptions,
+        source: MqttSource,
+        rates: MessageRates,
+        audit: AuditLog,
+        http: HttpSettings,
+    ) -> None:
         self._subscriptions = subscriptions
         self._source = source
+        self._rates = rates
         self._audit = audit
         self._http = http
 
@@ -77,7 +86,14 @@ class SubscriptionsApi:
 
     def _public(self, one: ActiveSubscription) -> dict[str, Any]:
         refused = self._source.refused.get(one.settings.route.pattern.topic_filter)
-        public = {"id": one.id, "origin": "file" if one.id is None else "stored", **one.settings.model_dump(mode="json")}
+        pattern = one.settings.pattern
+        public = {
+            "id": one.id,
+            "origin": "file" if one.id is None else "stored",
+            **one.settings.model_dump(mode="json"),
+            "messages": self._rates.messages(pattern),
+            "perMinute": self._rates.per_minute(pattern),
+        }
         return public if refused is None else with_cause({**public, "refused": refused}, "refused")
 
     def _record(self, request: web.Request, action: str, subscription: SubscriptionSettings) -> None:

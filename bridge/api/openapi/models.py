@@ -342,6 +342,7 @@ class DeviceResponse(Response):
     createdAt: Time
     created_at: Annotated[Time, Field(description="in /api/v1/sensors, the same as createdAt")] = Absent
     partOf: DeviceId = Absent
+    retiredAt: Annotated[Time, Field(description="since when the device is retired; absent if it is not")] = Absent
 
 
 class PartResponse(Response):
@@ -416,6 +417,7 @@ class DeviceChanges(NewDevice):
     )
     parts: dict[str, Literal["own", "shared"]] = Field(default_factory=dict)
     alsoSends: None = Field(default_factory=lambda: None, description="null forgets the keys that are not taken")
+    retired: bool | None = Field(default_factory=bool, description="true: never offline and without alarms; its readings stay")
 
 
 class NewLocation(BaseModel):
@@ -554,6 +556,7 @@ class UserResponse(Response):
     scope: ScopeResponse | None
     channels: ChannelNames
     createdAt: Time
+    disabled: Annotated[bool, Field(description="true: the user cannot log in")] = Absent
 
 
 class SharedLinkResponse(Response):
@@ -652,7 +655,10 @@ class AuditPage(Response):
 
 
 class SubscriptionResponse(Response):
-    """A subscription; `id` is null for one of the settings file. `refused`: the broker refused it, for this reason."""
+    """A subscription; `id` is null for one of the settings file. `refused`: the broker refused it, for this reason.
+
+    Messages are those of this bridge since the subscription was added; `perMinute` is null for some seconds after the start.
+    """
 
     id: str | None
     origin: Literal["file", "stored"]
@@ -661,6 +667,8 @@ class SubscriptionResponse(Response):
     qos: Literal[0, 1]
     format: str
     fields: dict[str, Any]
+    messages: int
+    perMinute: float | None
     refused: str = Absent
     cause: CauseResponse = Absent
 

@@ -65,6 +65,30 @@ def change_password(name: NameArgument, config: ConfigOption = None) -> None:
     print_line(f"password of {name} changed")
 
 
+@users.command("disable")
+def disable_user(name: NameArgument, config: ConfigOption = None) -> None:
+    """Keep a user from logging in. Their sessions end, and the keys they made that may administer."""
+    _set_disabled(name, config, disabled=True)
+
+
+@users.command("enable")
+def enable_user(name: NameArgument, config: ConfigOption = None) -> None:
+    """Let a disabled user log in again."""
+    _set_disabled(name, config, disabled=False)
+
+
+def _set_disabled(name: str, config: Path | None, *, disabled: bool) -> None:
+    name = user_name(name)
+
+    async def change(service: AuthService, _: Settings) -> MadeKeys:
+        return (await service.change_user(name, {"disabled": disabled}))[1]
+
+    keys = run_with_service(config, change, "user changed", name)
+    print_line(f"{name} {'disabled' if disabled else 'enabled'}")
+    for key in keys.ended:
+        print_line(f"key {key.id} {key.name} made by {name} removed: {' '.join(sorted(key.permissions))}")
+
+
 @users.command("list")
 def list_users(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the users."""
@@ -73,7 +97,13 @@ def list_users(config: ConfigOption = None, as_json: JsonOption = False) -> None
         print_json(console, [user.public() for user in found])
         return
     rows = [
-        (user.id, user.role, *_scope_cells(user.scope), _channel_cell(user.channels), local_time(user.created_ms)[:10])
+        (
+            user.id,
+            f"{user.role}, disabled" if user.disabled else user.role,
+            *_scope_cells(user.scope),
+            _channel_cell(user.channels),
+            local_time(user.created_ms)[:10],
+        )
         for user in found
     ]
     columns = ("name", "role", Column("devices", prose=True), Column("sites", prose=True), "channels", "since")

@@ -96,7 +96,7 @@ class Storable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `password` is its argon2id hash."""
+    """A person. `password` is its argon2id hash. A `disabled` user keeps everything and cannot log in."""
 
     id: str
     role: Role
@@ -104,6 +104,7 @@ class User:
     scope: ResourceScope | None = None
     created_ms: int = 0
     channels: frozenset[str] | None = None
+    disabled: bool = False
 
     def __post_init__(self) -> None:
         """Raises `AccountError` for an admin with limits: an admin can grant themselves everything."""
@@ -112,6 +113,10 @@ class User:
         if self.role is Role.ADMIN and self.channels is not None:
             raise AccountError("role", "an admin may listen to every channel: choose another role, or no channels")
 
+    @property
+    def administers(self) -> bool:
+        return self.role is Role.ADMIN and not self.disabled
+
     def public(self) -> dict[str, Any]:
         return {
             "name": self.id,
@@ -119,6 +124,7 @@ class User:
             "scope": scope_to_document(self.scope),
             "channels": channels_to_document(self.channels),
             "createdAt": iso(self.created_ms),
+            "disabled": self.disabled,
         }
 
     def to_document(self) -> dict[str, Any]:
@@ -128,13 +134,22 @@ class User:
             "scope": scope_to_document(self.scope),
             "createdAt": self.created_ms,
             "channels": channels_to_document(self.channels),
+            "disabled": self.disabled,
         }
 
 
 def user_from_document(name: str, document: Mapping[str, Any]) -> User:
     scope = scope_from_document(document["scope"])
     channels = channels_of(document.get("channels"))
-    return User(name, Role(document["role"]), document["password"], scope, document["createdAt"], channels)
+    return User(
+        name,
+        Role(document["role"]),
+        document["password"],
+        scope,
+        document["createdAt"],
+        channels,
+        bool(document.get("disabled")),
+    )
 
 
 @dataclass(frozen=True, slots=True)

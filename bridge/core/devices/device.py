@@ -12,7 +12,7 @@ from bridge.core.payload import quote
 from bridge.core.readings.measurements import Scalar
 from bridge.core.readings.reading import Reading
 from bridge.core.reasons import with_cause
-from bridge.core.timestamp import iso
+from bridge.core.timestamp import iso, parse_time
 
 ONLINE, OFFLINE = "online", "offline"
 SOCKET, MQTT = "socket", "mqtt"
@@ -41,6 +41,7 @@ TEXT_ATTRIBUTES = ("name", "type", "site", "room", "locationId")
 RESERVED = frozenset(
     {"id", *TEXT_ATTRIBUTES, "expectedInterval", "status", "statusAt", "connection", "lastSeen", "interval", "createdAt"}
     | {"lastReading", "state", "attributes", "_id", "partOf", "parts", "timezone", "clockOffset", "units", "alsoSends"}
+    | {"retired", "retiredAt"}
 )
 """Names that a custom attribute may not have."""
 
@@ -113,7 +114,7 @@ class Device:
     `connection` is `socket` (open) or `mqtt` (its `online` status and last will); None if the device only sends readings.
     `last_reading` is the newest by time of measurement, as in `ReadingStore.latest`. `part_of` is the device of a part.
     `also_sends` are keys of its messages that are not taken, at most `ALSO_SENDS_LIMIT`; `also_values` their last values, where
-    they are scalars.
+    they are scalars. A device that is retired has no status: it is neither online nor offline, and raises no alarms.
     """
 
     id: str
@@ -137,6 +138,12 @@ class Device:
     also_values: dict[str, Scalar] = field(default_factory=dict)
     telemetry: Telemetry | None = None
     """The last message of the device's socket."""
+    retired_ms: int | None = None
+    """Since when it is retired."""
+
+    @property
+    def is_retired(self) -> bool:
+        return self.retired_ms is not None
 
     @property
     def online(self) -> bool:
@@ -192,7 +199,7 @@ class Device:
 
         An `expectedInterval` also applies to a device connected by MQTT. A socket has its own pings.
         """
-        if self.connection == SOCKET:
+        if self.connection == SOCKET or self.is_retired:
             return None
         if self.expected_seconds is not None:
             return round(self.expected_seconds * MISSED_INTERVALS * 1000)
@@ -213,6 +220,7 @@ class Device:
             "createdAt": iso(self.created_ms),
             "lastReading": None if self.last_reading is None else self.last_reading.public(),
             "partOf": self.part_of,
+            "retiredAt": None if self.retired_ms is None else iso(self.retired_ms),
         }
         record = {name: value for name, value in record.items() if value is not None}
         return record | {"state": self.state} | self.attributes
@@ -246,6 +254,7 @@ class Device:
             "lastSeen": self.last_seen_ms,
             "createdAt": self.created_ms,
             "partOf": self.part_of,
+            "retiredAt": self.retired_ms,
             "telemetry": None if self.telemetry is None else self.telemetry.text,
             "telemetryAt": None if self.telemetry is None else self.telemetry.at_ms,
             "alsoSends": [
@@ -260,14 +269,21 @@ class Device:
 
     def has_attributes_of(self, other: "Device") -> bool:
         """Whether operators have set the same at both."""
-        return (self.expected_seconds, self.attributes) == (other.expected_seconds, other.attributes) and all(
+        mine = (self.expected_seconds, self.attributes, self.retired_ms)
+        return mine == (other.expected_seconds, other.attributes, other.retired_ms) and all(
             getattr(self, name) == getattr(other, name) for name in TEXT_ATTRIBUTES
         )
 
     def with_attributes_of(self, other: "Device") -> "Device":
         """Return a copy with what operators have set at the other."""
         texts = {name: getattr(other, name) for name in TEXT_ATTRIBUTES}
-        return replace(self.copy(), **texts, expected_seconds=other.expected_seconds, attributes=dict(other.attributes))
+        return replace(
+            self.copy(),
+            **texts,
+            expected_seconds=other.expected_seconds,
+            attributes=dict(other.attributes),
+            retired_ms=other.retired_ms,
+        )
 
     def copy(self) -> "Device":
         """Return a snapshot that later changes do not affect."""
@@ -281,9 +297,9 @@ class Device:
         )
 
 
-_SET_BY_OPERATORS = frozenset((*TEXT_ATTRIBUTES, "expectedInterval", "attributes"))
+_SET_BY_OPERATORS = frozenset((*TEXT_ATTRIBUTES, "expectedInterval", "attributes", "retiredAt"))
 
-TIMES = ("statusAt", "lastSeen", "createdAt", "telemetryAt")
+TIMES = ("statusAt", "lastSeen", "createdAt", "telemetryAt", "retiredAt")
 """The keys of `Device.to_document` that are times."""
 
 
@@ -306,15 +322,19 @@ def device_from_document(device_id: str, document: Mapping[str, Any]) -> Device:
         also_sends={row["key"]: AlsoSent(row["reason"], row["since"]) for row in also_sends},
         also_values={row["key"]: row["value"] for row in also_sends if row.get("value") is not None},
         telemetry=Telemetry(document["telemetry"], document["telemetryAt"]) if document.get("telemetry") else None,
+        retired_ms=document.get("retiredAt"),
     )
 
 
-def apply_changes(device: Device, changes: Mapping[str, Any]) -> Device:
+def apply_changes(device: Device, changes: Mapping[str, Any], now_ms: int = 0) -> Device:
     """Return a copy with an operator's changes; null removes. Raises `DeviceError` naming each invalid field."""
     changed, faults = device.copy(), {}
     for name, value in changes.items():
         try:
-            _set(changed, name, value)
+            if name == "retired":
+                changed.retired_ms = _retired_ms(device, value, now_ms)
+            else:
+                _set(changed, name, value)
         except ValueError as error:
             faults[name[:_NAME_LENGTH]] = str(error)
     if len(changed.attributes) > ATTRIBUTES_LIMIT:
@@ -338,6 +358,12 @@ def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
     else:
         check_storable(name, value)
         device.attributes[name] = value
+
+
+def _retired_ms(device: Device, value: object, now_ms: int) -> int | None:
+    if value not in (True, False, None):
+        raise ValueError("must be true, false or null")
+    return (device.retired_ms or now_ms) if value else None
 
 
 def _text(value: object) -> str:
@@ -391,5 +417,6 @@ def with_public(device: Device, public: Mapping[str, Any]) -> Device:
         setattr(changed, name, public.get(name))
     changed.expected_seconds, changed.part_of = public.get("expectedInterval"), public.get("partOf")
     changed.state = dict(public.get("state") or {})
+    changed.retired_ms = None if (retired := public.get("retiredAt")) is None else parse_time(retired)
     changed.attributes = {name: value for name, value in public.items() if name not in RESERVED}
     return changed

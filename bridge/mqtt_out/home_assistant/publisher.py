@@ -309,7 +309,7 @@ class HomeAssistant:
     def _rules_of(self, device_id: str) -> list[Rule]:
         """Return the rules that apply to a device and its fields."""
         device = self._devices.get(device_id)
-        facts = DeviceFacts(device.site, device.room, device.expected_seconds)
+        facts = DeviceFacts(device.site, device.room, device.expected_seconds, device.is_retired)
         return [
             rule
             for name in (*self._fields(device_id), None)

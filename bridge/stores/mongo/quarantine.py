@@ -69,6 +69,10 @@ def _filter(query: QuarantineQuery) -> Document:
         conditions.append({"code": query.code})
     if query.topic is not None:
         conditions.append({"topic": query.topic})
+    if query.source is not None:
+        conditions.append({"source": query.source})
+    if query.field is not None:
+        conditions.append({"field": query.field or None})
     if query.device is not None:
         level = f"(^|/){re.escape(query.device)}(/|$)"
         # No topic contains a NUL, and no regular expression may.

@@ -384,6 +384,11 @@ class MongoStore(DocumentStores):
             hello = await self._client.admin.command("hello")
         return milliseconds(hello["localTime"])
 
+    async def size_bytes(self) -> int:
+        async with translated():
+            found = await self._database.command("dbStats")
+        return int(found["storageSize"] + found["indexSize"])
+
     async def ping(self) -> None:
         async with translated():
             hello = await self._client.admin.command("hello")

@@ -58,6 +58,8 @@ def _where(query: QuarantineQuery) -> tuple[str, list[Any]]:
         ("topic = ?", query.topic),
         ("instr('/' || topic || '/', '/' || ? || '/') > 0", query.device),
         ("id = ?", query.id and query.id.binary),
+        ("source = ?", query.source),
+        ("ifnull(field, '') = ?", query.field),
     ):
         if value is not None:
             conditions.append(condition)

@@ -299,6 +299,10 @@ class SqliteStore(DocumentStores):
     async def server_time_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
+    async def size_bytes(self) -> int:
+        sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        return int((await self._reader.rows(sql, []))[0][0])
+
     async def ping(self) -> None:
         await self._writer.call(_check_writable)
 

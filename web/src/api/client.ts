@@ -133,7 +133,7 @@ export interface ReadingPage {
 }
 
 /** Changed device properties; null clears one. */
-export type DevicePatch = Readonly<Record<string, string | number | null>>;
+export type DevicePatch = Readonly<Record<string, string | number | boolean | null>>;
 
 type RequestParts = [method: string, path: string, body?: unknown, timeout?: number, signal?: AbortSignal];
 
@@ -273,8 +273,9 @@ export class ApiClient {
     return parseQuarantine(await this.#get("api/v1/rejected?limit=50"));
   }
 
-  async retryQuarantine(): Promise<{ stored: number; duplicate: number; bad: number }> {
-    const body = await this.#request("POST", "api/v1/rejected/retry", undefined, HISTORY_TIMEOUT_MS);
+  /** All messages, or one. */
+  async retryQuarantine(id = ""): Promise<{ stored: number; duplicate: number; bad: number }> {
+    const body = await this.#request("POST", id ? `api/v1/rejected/retry?${new URLSearchParams({ id })}` : "api/v1/rejected/retry", undefined, HISTORY_TIMEOUT_MS);
     const count = (name: string): number => number(field(body, name)) ?? 0;
     const groups = field(body, "bad");
     const bad = Array.isArray(groups) ? groups.reduce<number>((sum, one) => sum + (number(field(one, "count")) ?? 0), 0) : 0;
@@ -399,6 +400,11 @@ export class ApiClient {
 
   async removeSubscription(id: string): Promise<void> {
     await this.#request("DELETE", `api/v1/subscriptions/${encodeURIComponent(id)}`);
+  }
+
+  /** For what has a client of its own, which is loaded later. */
+  send(method: string, path: string, body?: unknown, timeout = TIMEOUT_MS): Promise<unknown> {
+    return this.#request(method, path, body, timeout);
   }
 
   #get(path: string, timeout = TIMEOUT_MS, signal?: AbortSignal): Promise<unknown> {

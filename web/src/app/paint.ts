@@ -169,9 +169,9 @@ export class Painter {
     let hasChanged = false;
     for (const id of deviceIds) {
       const device = fleet.devices.get(id);
-      if (device === undefined) {
+      if (device === undefined || device.isRetired) {
         this.#ranking.delete(id);
-        assessments.delete(id);
+        if (device === undefined) assessments.delete(id);
         hasChanged = this.#rankedById.delete(id) || hasChanged;
         continue;
       }

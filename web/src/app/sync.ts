@@ -105,6 +105,12 @@ export class Sync {
     this.#painter.schedule();
   }
 
+  /** Forgets a device that was removed on this page. */
+  forgetDevice(id: string): void {
+    this.#store.fleet.remove(id);
+    this.#painter.schedule();
+  }
+
   /** Takes the bridge's assessments of some devices. */
   applyAssessments(reports: readonly AssessmentReport[]): void {
     for (const report of reports) if (this.#airScale.takes(report)) this.#store.assessments.put(report);

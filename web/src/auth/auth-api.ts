@@ -42,6 +42,11 @@ export class AuthApi {
     await readJson(await this.#fetch("POST", "logout", {}));
   }
 
+  /** Changes the user's own password. Their other sessions end. */
+  async changePassword(current: string, changed: string): Promise<void> {
+    await readJson(await this.#fetch("POST", "password", { current, new: changed }));
+  }
+
   #fetch(method: string, name: string, body?: unknown): Promise<Response> {
     return fetch(new URL(`auth/${name}`, this.#base), {
       method,

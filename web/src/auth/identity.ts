@@ -36,6 +36,8 @@ export const SESSION_ENDS: readonly SessionEnd[] = ["logout", "expired", "revoke
 
 /** The bridge's error code for a request without a token. */
 export const MISSING_TOKEN = "missing";
+/** In characters. The bridge refuses others. */
+export const PASSWORD_LENGTH = { min: 10, max: 256 } as const;
 const MIN_RENEWAL_DELAY_MS = 1000;
 const MAX_TOKEN_LENGTH = 4096;
 const MAX_NAME_LENGTH = 64;

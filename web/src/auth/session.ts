@@ -134,6 +134,11 @@ export class AuthSession {
     this.#end("logout");
   }
 
+  /** Throws `ApiError`; this session continues. */
+  async changePassword(current: string, changed: string): Promise<void> {
+    await this.#api.changePassword(current, changed);
+  }
+
   /** Calls `listener` with every new token, to be used on open connections. */
   onToken(listener: (token: AccessToken) => void): void {
     this.#tokenListeners.add(listener);

@@ -39,3 +39,7 @@ test("a moment of another day includes the date", () => {
   expect(formats.moment(now - 3_600_000, now)).toBe("11:00:00");
   expect(formats.moment(now - 86_400_000, now)).toContain("2026");
 });
+
+test.each([[0, "0 byte"], [999, "999 byte"], [352_300, "352.3 kB"], [1_200_000_000, "1.2 GB"]])("%d bytes are %s", (size, text) => {
+  expect(formats.bytes(size)).toBe(text);
+});

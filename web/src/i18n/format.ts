@@ -99,6 +99,19 @@ export class Formats {
     return this.#moment.format(milliseconds);
   }
 
+  /** A day, such as 31 Jan 2026. */
+  day(milliseconds: number): string {
+    return this.date(milliseconds, { dateStyle: "medium" });
+  }
+
+  /** A size, such as 1.2 GB. */
+  bytes(bytes: number): string {
+    const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"] as const;
+    const step = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
+    const unit = units[step] ?? "byte";
+    return new Intl.NumberFormat(this.locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: step === 0 ? 0 : 1 }).format(bytes / 1000 ** step);
+  }
+
   date(milliseconds: number, options: Intl.DateTimeFormatOptions): string {
     const key = JSON.stringify(options);
     const format = this.#dates.get(key) ?? new Intl.DateTimeFormat(this.locale, { hourCycle: "h23", ...options });

@@ -4,11 +4,11 @@ import { field, list, number, text, time } from "./json";
 
 /** The actions of the audit log, by the bridge's names. */
 export const AUDIT_ACTIONS = [
-  "login", "login refused", "login delayed", "logout", "refresh replayed", "refused",
+  "login", "login refused", "login delayed", "logout", "refresh replayed", "refused", "password changed", "password refused",
   "command", "command refused",
   "device added", "device changed", "device removed", "note added", "note removed",
   "user added", "user changed", "user removed",
-  "key added", "key removed", "link added", "link removed",
+  "key added", "key rotated", "key removed", "link added", "link removed", "quarantine cleared",
   "subscription added", "subscription removed", "survey",
   "alarm acknowledge", "alarm reset", "alarm shelve", "alarm unshelve", "alarm out-of-service", "alarm in-service",
   "anomaly wrong", "commands after advice on", "commands after advice off",

@@ -17,6 +17,8 @@ describe("a route", () => {
     ["#/alarms/constructor", { page: "notFound" }],
     ["#/alarms/history/more", { page: "notFound" }],
     ["#/discovery", { page: "discovery" }],
+    ["#/admin", { page: "admin", tab: null }],
+    ["#/admin/keys", { page: "admin", tab: "keys" }],
     ["#/device/%E0%A4%A", { page: "notFound" }],
     ["#/device/a/b", { page: "notFound" }],
     ["#/constructor", { page: "notFound" }],

@@ -2,6 +2,9 @@
 
 import { formatFragment, parseFragment, writeParam } from "./view-param";
 
+import type { AdminTab } from "./admin/sections";
+import { ADMIN_TABS } from "./admin/sections";
+
 export const ALARM_TABS = ["standing", "history", "hidden", "figures"] as const;
 export type AlarmTab = (typeof ALARM_TABS)[number];
 
@@ -14,6 +17,7 @@ export type Route =
   | { readonly page: "discovery" }
   | { readonly page: "alarms"; readonly tab: AlarmTab }
   | { readonly page: "health" }
+  | { readonly page: "admin"; readonly tab: AdminTab | null }
   | { readonly page: "audit" }
   | { readonly page: "links" }
   | { readonly page: "notFound" };
@@ -38,6 +42,10 @@ export function parseRoute(hash: string): Route {
     return tab ? { page, tab } : { page: "notFound" };
   }
   if (page === "admin" && rest.length === 1 && rest[0] === "links") return { page: "links" };
+  if (page === "admin" && rest.length <= 1) {
+    const tab = ADMIN_TABS.find((one) => one === rest[0]) ?? null;
+    return tab === null && rest.length > 0 ? { page: "notFound" } : { page, tab };
+  }
   if ((page === "compare" || page === "feed" || page === "discovery" || page === "health" || page === "audit") && rest.length === 0) return { page };
   return { page: "notFound" };
 }
@@ -56,6 +64,8 @@ function pathOf(route: Route): string {
       return "#/admin/links";
     case "alarms":
       return route.tab === "standing" ? "#/alarms" : `#/alarms/${route.tab}`;
+    case "admin":
+      return route.tab === null ? "#/admin" : `#/admin/${route.tab}`;
     case "measurement":
       return `#/measurement/${route.name}`;
     case "compare":

@@ -24,7 +24,7 @@ export function reading(seq: number, values: Record<string, Value>, over: Partia
 }
 
 export function record(id: string, over: Partial<DeviceRecord> = {}): DeviceRecord {
-  const unknown = { name: null, type: null, site: null, room: null, partOf: null, status: null, statusAt: null, connection: null, lastSeen: null, createdAt: null };
+  const unknown = { name: null, type: null, site: null, room: null, partOf: null, status: null, statusAt: null, connection: null, lastSeen: null, createdAt: null, retiredAt: null };
   return { id, ...unknown, expectedInterval: null, interval: null, state: new Map(), lastReading: null, ...over };
 }
 

@@ -48,6 +48,8 @@ export interface DeviceRecord {
   readonly connection: string | null;
   readonly lastSeen: number | null;
   readonly createdAt: number | null;
+  /** Since when it is retired: listed apart, never offline, and without alarms; null if it is not. */
+  readonly retiredAt: number | null;
   /** Seconds between readings, as set by the operator. */
   readonly expectedInterval: number | null;
   /** Seconds between readings, as learned by the bridge. */
@@ -138,6 +140,7 @@ export function parseDevice(record: unknown, table: readonly Measurement[]): Dev
     connection: optional("connection"),
     lastSeen: time(field(record, "lastSeen")),
     createdAt: time(field(record, "createdAt")),
+    retiredAt: time(field(record, "retiredAt")),
     expectedInterval: number(field(record, "expectedInterval")),
     interval: number(field(record, "interval")),
     state: parseState(field(record, "state")),

@@ -11,6 +11,7 @@ import { formats, t } from "../i18n";
 import type { AuditEvent, AuditEventPage, AuditQuery, Outcome } from "../model/audit";
 import { AUDIT_ACTIONS, asAuditAction, outcomeOf } from "../model/audit";
 import { choiceParam, textParam } from "../model/view-param";
+import { AdminTabs } from "./admin/tabs";
 import "../style/audit.css";
 
 const DEBOUNCE_MS = 300;
@@ -58,7 +59,7 @@ export function AuditPage(): JSX.Element {
   return (
     <div class="audit">
       <header>
-        <h1>{t("audit.title")}</h1>
+        <div class="admin-head"><h1>{t("audit.title")}</h1><AdminTabs current="audit" /></div>
         <p class="muted">{t("audit.intro")}</p>
         <div class="controls">
           <label>

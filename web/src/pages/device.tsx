@@ -24,6 +24,7 @@ import { LevelBadge } from "../components/device/level";
 import { PartOf, Parts } from "../components/device/parts";
 import { PresenceBadge } from "../components/device/presence";
 import { ReportedStatus } from "../components/device/reported-status";
+import { RetiredNote } from "../components/device/retired";
 import { SensorHealth } from "../components/device/sensor-health";
 import { Tip } from "../components/device/tip";
 import { errorText } from "../components/error-text";
@@ -90,6 +91,7 @@ function KnownDevice({ device }: { device: Device }): JSX.Element {
           </p>
         </div>
         {worst && worst.level > 0 && <LevelBadge assessment={worst} />}
+        <RetiredNote device={device} />
         <IssueList issues={issuesOf(device)} table={store.table.value} now={store.now.peek()} />
       </header>
       <div class="notices">

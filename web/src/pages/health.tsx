@@ -1,18 +1,16 @@
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { useApp } from "../app/context";
 import { HealthPoller } from "../app/health-poller";
-import { Age } from "../components/age";
 import { extraText } from "../components/device/also-sends";
-import { errorText } from "../components/error-text";
 import { Icon } from "../components/icon";
 import { Since } from "../components/layout/connection-status";
+import { QuarantinePanel } from "../components/quarantine/panel";
 import { formats, t } from "../i18n";
 import { findingAction, findingReason, findingText } from "../i18n/finding-text";
 import { reasonOf } from "../i18n/reason-text";
-import type { Finding, HealthSnapshot, LedgerLine, Quarantine, Rates, RejectedMessage } from "../model/bridge/health";
+import type { Finding, HealthSnapshot, LedgerLine, Rates } from "../model/bridge/health";
 import { OUTCOMES, difference, findingSeverity, findings, totalOf } from "../model/bridge/health";
 import { label, total } from "../model/bridge/metrics";
 import type { DeviceIgnoredKeys } from "../model/devices/device-detail";
@@ -197,75 +195,5 @@ function QuarantineForbidden(): JSX.Element {
       <h2 id="rejected-title">{t("health.rejected.title")}</h2>
       <p class="muted">{t("health.rejected.forbidden")}</p>
     </section>
-  );
-}
-
-function QuarantinePanel({ poller, quarantine }: { poller: HealthPoller; quarantine: Quarantine | null }): JSX.Element {
-  const { api } = useApp();
-  const result = useSignal("");
-  const isRetrying = useSignal(false);
-  const retry = async (): Promise<void> => {
-    isRetrying.value = true;
-    result.value = await api.retryQuarantine().then(
-      (counts) => t("health.retried", counts),
-      (error: unknown) => t("health.retry.failed", { error: errorText(error) }),
-    );
-    isRetrying.value = false;
-    const loaded = await poller.loadQuarantine();
-    if (poller.snapshot.value) poller.snapshot.value = { ...poller.snapshot.value, quarantine: loaded };
-  };
-  const isEmpty = !quarantine || quarantine.groups.length === 0;
-  return (
-    <section class="panel rejected" aria-labelledby="rejected-title">
-      <header>
-        <h2 id="rejected-title">{t("health.rejected.title")}</h2>
-        {!isEmpty && <button type="button" disabled={isRetrying.value} onClick={() => void retry()}>{t(isRetrying.value ? "health.retrying" : "health.retry")}</button>}
-      </header>
-      <p class="small" role="status">{result.value}</p>
-      {isEmpty ? (
-        <p class="muted">{t("health.rejected.none")}</p>
-      ) : (
-        <>
-          <div class="scroll" tabIndex={0} role="group" aria-label={t("health.rejected.groups")}>
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">{t("health.rejected.reason")}</th>
-                  <th scope="col">{t("health.rejected.count")}</th>
-                  <th scope="col">{t("health.rejected.last")}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {quarantine.groups.map((one) => (
-                  <tr key={`${one.code} ${one.field}`}>
-                    <td class="reason">{reasonOf(one)}</td>
-                    <td>{formats.value.count(one.count)}</td>
-                    <td>{one.newest === null ? "" : <Age at={one.newest} />}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-          <h3>{t("health.rejected.newest")}</h3>
-          <ol>{quarantine.messages.map((message) => <Message key={message.id} message={message} />)}</ol>
-        </>
-      )}
-    </section>
-  );
-}
-
-function Message({ message }: { message: RejectedMessage }): JSX.Element {
-  return (
-    <li>
-      <details>
-        <summary>
-          <span class="code">{message.topic || message.source}</span>
-          <span class="message-reason">{reasonOf(message)}</span>
-          {message.receivedAt !== null && <Age at={message.receivedAt} />}
-        </summary>
-        <pre tabIndex={0} aria-label={t("health.rejected.payload")}>{message.payload || t("health.rejected.empty")}</pre>
-        {message.binary && message.payload && <p class="muted small">{t("health.rejected.binary")}</p>}
-      </details>
-    </li>
   );
 }

@@ -7,6 +7,7 @@ import { errorText } from "../components/error-text";
 import { Dialog } from "../components/share/dialog";
 import { formats, t } from "../i18n";
 import type { SharedLink } from "../model/shared-link";
+import { AdminTabs } from "./admin/tabs";
 import "../style/audit.css";
 
 /** The public links, for admins; the bridge refuses others. */
@@ -32,7 +33,7 @@ export function LinksPage(): JSX.Element {
   return (
     <div class="audit links">
       <header>
-        <h1>{t("links.title")}</h1>
+        <div class="admin-head"><h1>{t("links.title")}</h1><AdminTabs current="links" /></div>
         <p class="muted">{t("links.intro")}</p>
       </header>
       {error.value && <p class="error" role="alert">{error.value}</p>}

@@ -6,6 +6,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { loadPreference, savePreference } from "../app/preferences";
 import type { SessionEnd, SetupLink } from "../auth/identity";
+import { PASSWORD_LENGTH } from "../auth/identity";
 import type { AuthSession, AuthState } from "../auth/session";
 import { CookiesBlockedError } from "../auth/session";
 import { errorText as requestErrorText } from "../components/error-text";
@@ -20,7 +21,6 @@ const REASON_ID = "session-end";
 const HINT_ID = "password-hint";
 /** The name of the first admin, in the browser that created it, until somebody else logs in there. */
 const ADMIN_NAME_KEY = "sensor-bridge.admin-name";
-const [MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH] = [10, 256];
 
 type LoginState = Extract<AuthState, { kind: "loggedOut" | "setup" }>;
 
@@ -83,7 +83,7 @@ function SetupForm({ session, link }: { session: AuthSession; link: SetupLink })
           <input name="username" readOnly value={link.userName} autoComplete="username" />
         </label>
       )}
-      <PasswordField autoComplete="new-password" minLength={MIN_PASSWORD_LENGTH} isInvalid={isInvalid} hint={passwordHint()} hasInitialFocus />
+      <PasswordField autoComplete="new-password" minLength={PASSWORD_LENGTH.min} isInvalid={isInvalid} hint={passwordHint()} hasInitialFocus />
     </Form>
   );
 }
@@ -181,7 +181,7 @@ function PasswordField({ autoComplete, isInvalid, minLength = 1, hint = "", hasI
     <>
       <label>
         <span>{t("auth.password")}</span>
-        <input name="password" ref={input} type={type as "password" /* Preact's types allow no union here */} required minLength={minLength} maxLength={MAX_PASSWORD_LENGTH}
+        <input name="password" ref={input} type={type as "password" /* Preact's types allow no union here */} required minLength={minLength} maxLength={PASSWORD_LENGTH.max}
           autoComplete={autoComplete} autoCapitalize="none" spellcheck={false}
           aria-invalid={isInvalid} aria-describedby={describedBy || undefined} />
       </label>
@@ -199,7 +199,7 @@ function hasStatus(error: unknown, status: number): error is ApiError {
 }
 
 function passwordHint(): string {
-  return t("auth.password.hint", { min: MIN_PASSWORD_LENGTH, max: MAX_PASSWORD_LENGTH });
+  return t("auth.password.hint", PASSWORD_LENGTH);
 }
 
 function errorText(error: unknown): string {
@@ -207,7 +207,7 @@ function errorText(error: unknown): string {
   if (!(error instanceof ApiError)) return t("finding.unreachable");
   switch (error.status) {
     case 401:
-      return t("auth.invalid");
+      return t(error.code === "disabled" ? "auth.disabled" : "auth.invalid");
     case 422:
       return passwordHint();
     case 429:

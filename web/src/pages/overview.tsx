@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 
 import { useStore } from "../app/context";
 import { useViewState } from "../app/view-state";
+import { RetiredDevices } from "../components/device/retired";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
 import { lazy } from "../components/lazy";
@@ -35,7 +36,7 @@ export function OverviewPage(): JSX.Element {
     setStatus(changed.status);
   };
   const ranked = store.ranked.value;
-  if (ranked.length === 0) return store.loaded.value ? <Empty /> : <p class="waiting">{t("overview.unknown")}…</p>;
+  if (ranked.length === 0) return store.loaded.value ? <><Empty /><RetiredDevices /></> : <p class="waiting">{t("overview.unknown")}…</p>;
 
   const matching = ranked.filter((one) => matches(one, filter));
   return (
@@ -55,6 +56,7 @@ export function OverviewPage(): JSX.Element {
       )}
       {matching.length > 0 && view === "table" && <DeviceTable ranked={matching} />}
       {view === "cards" && <Rooms ranked={matching} isFiltered={text !== "" || status !== "all"} />}
+      <RetiredDevices />
     </div>
   );
 }

@@ -22,6 +22,7 @@ import { lazy } from "../components/lazy";
 import { ThemeToggle } from "../components/theme";
 import { fieldLabel, t } from "../i18n";
 import { setBridgeUnits } from "../i18n/units";
+import { allowedTabs, mayAdminister } from "../model/admin/sections";
 import { findingSeverity } from "../model/bridge/health";
 import type { Route } from "../model/route";
 import { hrefOf, parseRoute } from "../model/route";
@@ -34,6 +35,7 @@ const FeedPage = lazy(async () => (await import("./feed")).FeedPage);
 const DiscoveryPage = lazy(async () => (await import("./discovery")).DiscoveryPage);
 const AlarmsPage = lazy(async () => (await import("./alarms")).AlarmsPage);
 const HealthPage = lazy(async () => (await import("./health")).HealthPage);
+const AdminPage = lazy(async () => (await import("./admin/admin")).AdminPage);
 const LinksPage = lazy(async () => (await import("./links")).LinksPage);
 const AuditPage = lazy(async () => (await import("./audit")).AuditPage);
 
@@ -109,6 +111,8 @@ function Page({ route }: { route: Route }): JSX.Element {
       return <AlarmsPage tab={route.tab} />;
     case "health":
       return <HealthPage />;
+    case "admin":
+      return <AdminPage tab={route.tab} />;
     case "audit":
       return <GuardedAuditPage />;
     case "links":
@@ -120,13 +124,13 @@ function Page({ route }: { route: Route }): JSX.Element {
 
 function GuardedAuditPage(): JSX.Element {
   const { session } = useApp();
-  if (hasAuditLog(session)) return <AuditPage />;
+  if (mayAdminister(session)) return <AuditPage />;
   return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "audit.forbidden")} />;
 }
 
 function GuardedLinksPage(): JSX.Element {
   const { session } = useApp();
-  if (hasAuditLog(session)) return <LinksPage />;
+  if (mayAdminister(session)) return <LinksPage />;
   return <NotFound text={t(session.state.value.kind === "open" ? "app.notFound" : "links.forbidden")} />;
 }
 
@@ -149,11 +153,6 @@ function NotFound({ text }: { text: string }): JSX.Element {
   );
 }
 
-/** For admins. Without authentication there are no known actors, so nothing is audited. */
-function hasAuditLog(session: AuthSession): boolean {
-  return session.state.value.kind === "loggedIn" && session.can("administer");
-}
-
 type NavigationItem = readonly [Route, IconName & Route["page"]];
 
 function navigationItems(session: AuthSession): readonly NavigationItem[] {
@@ -163,7 +162,7 @@ function navigationItems(session: AuthSession): readonly NavigationItem[] {
     [{ page: "feed" }, "feed"],
     ...(mayDiscover(session) ? [[{ page: "discovery" }, "discovery"] as const] : []),
     ...(session.sharedView === null ? [[{ page: "health" }, "health"] as const] : []),
-    ...(hasAuditLog(session) ? [[{ page: "audit" }, "audit"] as const] : []),
+    ...(allowedTabs(session).length > 0 ? [[{ page: "admin", tab: null }, "admin"] as const] : []),
   ];
 }
 
@@ -172,7 +171,7 @@ function Navigation({ current }: { current: Route }): JSX.Element {
   return (
     <nav aria-label={t("nav.label")}>
       {items.map(([target, name]) => (
-        <a key={name} href={hrefOf(target)} aria-current={current.page === target.page ? "page" : undefined}>
+        <a key={name} href={hrefOf(target)} aria-current={isCurrent(target, current) ? "page" : undefined}>
           <Icon name={name} />
           <span>{t(`nav.${name}`)}</span>
           {name === "health" && <TroubleBadge />}
@@ -180,6 +179,11 @@ function Navigation({ current }: { current: Route }): JSX.Element {
       ))}
     </nav>
   );
+}
+
+/** The audit log and public links are among the views of admins. */
+function isCurrent(target: Route, current: Route): boolean {
+  return current.page === target.page || (target.page === "admin" && (current.page === "audit" || current.page === "links"));
 }
 
 /** The number of troubles of the bridge, beside the name of the page that explains them. */

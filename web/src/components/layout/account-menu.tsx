@@ -6,12 +6,16 @@ import { roleOf } from "../../auth/identity";
 import type { AuthSession } from "../../auth/session";
 import { t } from "../../i18n";
 import { Icon } from "../icon";
+import { lazy } from "../lazy";
 import { closeFromOutside } from "./popover";
 
-/** The user's name, role and logout. Empty without authentication. */
+const PasswordDialog = lazy(async () => (await import("./password-dialog")).PasswordDialog);
+
+/** The user's name, role, password and logout. Empty without authentication. */
 export function AccountMenu({ session }: { session: AuthSession }): JSX.Element | null {
   const details = useRef<HTMLDetailsElement>(null);
   const hasFailed = useSignal(false);
+  const isChanging = useSignal(false);
   useEffect(() => closeFromOutside(details), []);
   const state = session.state.value;
   if (state.kind !== "loggedIn") return null;
@@ -31,9 +35,11 @@ export function AccountMenu({ session }: { session: AuthSession }): JSX.Element 
       <div class="menu">
         <p><strong>{name}</strong> <span class="muted">{role}</span></p>
         {restricted && <p class="muted small">{t("auth.restricted")}</p>}
+        <button type="button" onClick={() => (isChanging.value = true)}>{t("password.change")}</button>
         <button type="button" onClick={() => void logout()}>{t("auth.logout")}</button>
         {hasFailed.value && <p class="error small" role="alert">{t("finding.unreachable")}</p>}
       </div>
+      {isChanging.value && <PasswordDialog session={session} onClose={() => (isChanging.value = false)} />}
     </details>
   );
 }

@@ -51,6 +51,10 @@ export interface SubscriptionItem {
   /** Why the broker refused it; empty if it did not. */
   readonly refused: string;
   readonly cause?: Cause;
+  /** Since it was added, at this bridge. */
+  readonly messages: number;
+  /** Over the last minute; null for some seconds after the start of the bridge. */
+  readonly perMinute: number | null;
 }
 
 const STATES: Readonly<Record<string, FindingState>> = { new: "new", announced: "announced", subscribed: "subscribed" };
@@ -96,6 +100,8 @@ export function parseSubscriptions(body: unknown): SubscriptionItem[] {
     format: text(field(one, "format")),
     refused: text(field(one, "refused"), TEXT_LENGTH),
     ...causeIn(one),
+    messages: count(one, "messages"),
+    perMinute: number(field(one, "perMinute")),
   }));
 }
 

@@ -178,6 +178,11 @@ export class Rates {
   }
 }
 
+/** The sources of the messages, sorted. */
+export function sourcesOf(messages: readonly RejectedMessage[]): string[] {
+  return [...new Set(messages.map(({ source }) => source))].sort();
+}
+
 export interface HealthSnapshot {
   readonly reachable: boolean;
   readonly components: readonly ComponentStatus[];

@@ -24,6 +24,13 @@ describe("a device", () => {
     expect(shown("humidity")?.measuredAt).toBe(NOON + 1);
   });
 
+  test("is neither online nor offline once it is retired", () => {
+    fleet.applyRecord(record("kitchen", { status: "offline", retiredAt: NOON }));
+    expect([kitchen()?.isRetired, kitchen()?.presence]).toEqual([true, "unknown"]);
+    fleet.applyRecord(record("kitchen", { status: "offline" }));
+    expect([kitchen()?.isRetired, kitchen()?.presence]).toEqual([false, "offline"]);
+  });
+
   test("has the state that it reported last, once its record is loaded", () => {
     expect(fleet.setState("kitchen", new Map([["status", "работает"]]))).toBe(false);
     fleet.applyRecord(record("kitchen", { name: "Kitchen" }));

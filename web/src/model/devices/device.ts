@@ -50,7 +50,7 @@ export class Device {
   }
 
   get isOffline(): boolean {
-    return this.status === "offline";
+    return this.status === "offline" && !this.isRetired;
   }
 
   /**
@@ -58,11 +58,15 @@ export class Device {
    * that sent once or irregularly, and leaves it online for ever: after ten minutes of silence the page calls it inactive.
    */
   presence(now: number): Presence {
-    if (this.status === null) return "unknown";
+    if (this.status === null || this.isRetired) return "unknown";
     if (this.isOffline) return "offline";
     if (this.record?.connection != null || this.intervalMs !== null) return "online";
     const heardAt = Math.max(this.receivedAt ?? 0, this.record?.lastSeen ?? 0);
     return heardAt > 0 && now - heardAt > FRESH_MS ? "inactive" : "online";
+  }
+
+  get isRetired(): boolean {
+    return this.record?.retiredAt != null;
   }
 
   /** The expected time between readings, else the learned one. */

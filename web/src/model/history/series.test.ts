@@ -10,7 +10,7 @@ function device(id: string, room: string | null, fields: readonly string[] = ["c
   const values = new Map(fields.map((name) => [name, 500]));
   made.applyRecord({
     id, name: null, type: null, site: null, room, partOf: null, status: null, statusAt: null, connection: null, lastSeen: null, createdAt: null,
-    expectedInterval: null, interval: null, state: new Map(),
+    expectedInterval: null, interval: null, retiredAt: null, state: new Map(),
     lastReading: { id: `${id}-1`, deviceId: id, measuredAt: 1, receivedAt: 1, seq: 1, values, quality: new Map(), retained: false, aqiScale: "" },
   });
   return made;
