@@ -13,7 +13,7 @@ export function Footer({ children }: { children?: ComponentChildren }): JSX.Elem
         <li><a href="examples/">{t("footer.examples")}</a></li>
         <li><a href="api/docs">{t("footer.docs")}</a></li>
       </ul>
-      <div class="choices">
+      <div class="preferences">
         {children}
         <LanguageSelect />
       </div>
