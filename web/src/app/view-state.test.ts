@@ -142,7 +142,7 @@ describe("the address", () => {
       vi.advanceTimersByTime(10);
     }
     vi.advanceTimersByTime(1000);
-    expect(browser.writes - before).toBeLessThan(12);
+    expect(browser.writes - before).toBeLessThan(20);
     expect(browser.location.hash).toBe("#/?q=text+299");
     expect(address.signal(SEARCH).value).toBe("text 299");
   });

@@ -5,8 +5,12 @@ import type { Fragment, ViewParam } from "../model/view-param";
 import { LINK, formatFragment, pageOf, parseFragment, readParam, textOf, writeParam } from "../model/view-param";
 import { loadPreference, savePreference } from "./preferences";
 
-/** Browsers refuse more than about a hundred changes of the address in ten seconds; gestures on charts make sixty a second. */
+/**
+ * Browsers refuse more than about a hundred changes of the address in half a minute, and gestures on charts make sixty a second:
+ * after `WRITES_AT_ONCE` changes, the address follows in this interval.
+ */
 const WRITE_INTERVAL_MS = 400;
+const WRITES_AT_ONCE = 10;
 const STORAGE = "sensor-bridge.view";
 /** The key in the state of a history entry that says that the entry is known, and its number. */
 const ENTRY = "viewEntry";
@@ -51,7 +55,9 @@ export class ViewAddress {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** As it was written or read last. */
   #hash = "";
-  #writtenAt = Number.NEGATIVE_INFINITY;
+  /** Changes that may be written now, as of `#countedAt`. */
+  #writes = WRITES_AT_ONCE;
+  #countedAt = 0;
 
   constructor(window: AddressWindow, preferences: Preferences = { load: loadPreference, save: savePreference }) {
     this.#window = window;
@@ -88,9 +94,11 @@ export class ViewAddress {
     }
     this.fragment.value = fragment;
     if (this.#timer !== undefined) return;
-    const wait = this.#writtenAt + WRITE_INTERVAL_MS - performance.now();
-    this.#timer = setTimeout(() => this.flush(), Math.max(0, wait));
-    if (wait <= 0) this.flush();
+    const now = performance.now();
+    this.#writes = Math.min(WRITES_AT_ONCE, this.#writes + (now - this.#countedAt) / WRITE_INTERVAL_MS);
+    this.#countedAt = now;
+    this.#timer = setTimeout(() => this.flush(), Math.max(0, (1 - this.#writes) * WRITE_INTERVAL_MS));
+    if (this.#writes >= 1) this.flush();
   }
 
   /** Goes back where the entry before this one has the path, so that it is shown as it was left. False otherwise. */
@@ -111,7 +119,7 @@ export class ViewAddress {
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#writtenAt = performance.now();
+    this.#writes--;
     this.#write("replaceState");
   }
 

@@ -20,7 +20,7 @@ export function Footer({ root = "./", children }: FooterProps): JSX.Element {
         <li><a href={`${root}examples/`}>{t("footer.examples")}</a></li>
         <li><a href={`${root}api/docs`}>{t("footer.docs")}</a></li>
       </ul>
-      <div class="choices">
+      <div class="preferences">
         {children}
         <LanguageSelect />
       </div>
