@@ -3,8 +3,8 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 
 import { useApp, useStore } from "../app/context";
+import { ConfirmDialog } from "../components/dialog";
 import { errorText } from "../components/error-text";
-import { Dialog } from "../components/share/dialog";
 import { formats, t } from "../i18n";
 import type { SharedLink } from "../model/shared-link";
 import { AdminTabs } from "./admin/tabs";
@@ -26,9 +26,10 @@ export function LinksPage(): JSX.Element {
     }
   };
   useEffect(() => void attempt(() => Promise.resolve()), []);
-  const revoke = ({ id }: SharedLink): void => {
+  const revoke = async ({ id }: SharedLink): Promise<void> => {
+    await api.revokeSharedLink(id);
     revoked.value = null;
-    void attempt(() => api.revokeSharedLink(id));
+    await attempt(() => Promise.resolve());
   };
   return (
     <div class="audit links">
@@ -77,18 +78,14 @@ function Row({ link, onRevoke }: { link: SharedLink; onRevoke: (link: SharedLink
 
 interface ConfirmationProps {
   readonly link: SharedLink;
-  readonly onRevoke: (link: SharedLink) => void;
+  readonly onRevoke: (link: SharedLink) => Promise<void>;
   readonly onClose: () => void;
 }
 
 function Confirmation({ link, onRevoke, onClose }: ConfirmationProps): JSX.Element {
   return (
-    <Dialog title={t("links.revoke")} onClose={onClose}>
+    <ConfirmDialog title={t("links.revoke")} action={t("links.revoke")} onConfirm={() => onRevoke(link)} onClose={onClose}>
       <p>{t("links.revoke.confirm", { title: link.title })}</p>
-      <div class="row">
-        <button type="button" onClick={onClose}>{t("links.cancel")}</button>
-        <button type="button" class="primary" onClick={() => onRevoke(link)}>{t("links.revoke")}</button>
-      </div>
-    </Dialog>
+    </ConfirmDialog>
   );
 }

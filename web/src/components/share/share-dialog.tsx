@@ -10,9 +10,10 @@ import type { LinkScope } from "../../model/shared-link";
 import { DAYS, DEFAULT_DAYS, MAX_TITLE_LENGTH, scopeFor } from "../../model/shared-link";
 import { LINK, formatFragment, parseFragment, writeParam } from "../../model/view-param";
 import { copyText } from "../clipboard";
+import { Dialog } from "../dialog";
 import { errorText } from "../error-text";
 import { Icon } from "../icon";
-import { Dialog } from "./dialog";
+import "../../style/share.css";
 import { devicesOf } from "./shown-devices";
 
 const MAX_NAMED = 4;
@@ -23,9 +24,14 @@ export function ShareDialog({ route, onClose }: { route: Route; onClose: () => v
   const isGuarded = session.state.value.kind === "loggedIn";
   return (
     <Dialog title={t("share.title")} onClose={onClose}>
-      <Copyable label={t("share.address")} text={addressOf(viewAddress().forOthers())} />
-      <p class="muted small">{t(isGuarded ? "share.address.login" : "share.address.open")}</p>
-      {isGuarded && session.can("administer") && <PublicLink route={route} onLeave={onClose} />}
+      <div class="share">
+        <Copyable label={t("share.address")} text={addressOf(viewAddress().forOthers())} />
+        <p class="muted small">{t(isGuarded ? "share.address.login" : "share.address.open")}</p>
+        {isGuarded && session.can("administer") && <PublicLink route={route} onLeave={onClose} />}
+        <div class="buttons">
+          <button type="button" onClick={onClose}>{t("dialog.close")}</button>
+        </div>
+      </div>
     </Dialog>
   );
 }
