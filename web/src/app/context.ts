@@ -18,7 +18,7 @@ export function useStore(): Store {
 }
 
 /**
- * Renders the component again when the device changes, and every ten seconds; off screen only every ten seconds. Needed because a
+ * Renders the component again when the device changes, and every half minute; off screen only every half minute. Needed because a
  * `Device` is one mutable object.
  */
 export function useDevice(device: Device, isVisible = true): void {

@@ -20,7 +20,7 @@ const BUSY_FEED_INTERVAL_MS = 1000;
 const BUSY_FEED_ITEMS = 20;
 const RANKED_PER_PAINT = 50;
 /** The time in which every device is rendered again, those off screen included. */
-const REFRESH_MS = 10_000;
+const REFRESH_MS = 30_000;
 
 /** Publishes changes of the model to the store's signals: at most ten times a second, in an animation frame. */
 export class Painter {

@@ -113,7 +113,7 @@ export class Store {
     return versionIn(this.#deviceVersions, deviceId);
   }
 
-  /** Grows every ten seconds: for what is off screen, and for what changes with time alone. */
+  /** Grows every half minute: for what is off screen, and for what changes with time alone. */
   calmVersion(deviceId: string): Signal<number> {
     return versionIn(this.#calmVersions, deviceId);
   }

@@ -88,7 +88,7 @@ interface RowProps {
   readonly columns: readonly Measurement[];
 }
 
-/** Off screen a row is rendered only every ten seconds. */
+/** Off screen a row is rendered only every half minute. */
 function Row({ ranked, columns }: RowProps): JSX.Element {
   const { device, severity, presence } = ranked;
   const [root, isVisible] = useVisible<HTMLTableRowElement>();
