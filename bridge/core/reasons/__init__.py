@@ -1,6 +1,6 @@
 """Keys of the reasons that people read, so that clients can say them in other languages.
 
-A reason is an English text wherever it arises, is logged and is stored. At the border its `ReasonCause` is sent beside it: the key of
+A reason is an English text wherever it arises, is logged and is stored. At the border its cause is sent beside it: the key of
 the template in `catalogue.py` that the text follows, and what stands in the holes. A text that follows none has no cause.
 """
 
