@@ -100,15 +100,15 @@ class AirMonitor:
         window = self._windows().window(device_id)
         return [] if window is None else self._assess(device_id, window, self._clock(), self.scale)
 
-    def public(self, device_id: str, scale: AirScale | None = None) -> dict[str, Any]:
+    def public(self, device_id: str, scale: str | None = None) -> dict[str, Any]:
         """Return the assessments of a device as JSON types: `deviceId`, `at`, `scale`, `score`, `assessments`.
 
-        By another scale than that of the bridge if one is given.
+        `scale` is a value of `AirScale`; None: that of the bridge.
         """
-        scale, now_ms = scale or self.scale, self._clock()
+        by, now_ms = self.scale if scale is None else AirScale(scale), self._clock()
         window = self._windows().window(device_id)
-        assessed = [] if window is None else self._assess(device_id, window, now_ms, scale)
-        return self._body(device_id, window, assessed, now_ms, scale)
+        assessed = [] if window is None else self._assess(device_id, window, now_ms, by)
+        return self._body(device_id, window, assessed, now_ms, by)
 
     def standards(self, scale: AirScale | None = None) -> dict[str, Any]:
         """Return the bands of the standards as JSON types: `scale`, `standards`; by the bridge's scale if none is given."""

@@ -1,13 +1,12 @@
 """What the values of devices mean, by named standards."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bridge.air.judge import AirScale
 from bridge.alarms.air_monitor import AirMonitor
 from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
@@ -26,7 +25,7 @@ class AssessmentsParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     device: Annotated[tuple[Annotated[str, AfterValidator(normalize_device_id)], ...], Field(max_length=_DEVICES_LIMIT)] = ()
-    scale: Annotated[AirScale | None, Field(description="the index; unset: that of `air.scale`")] = None
+    scale: Annotated[Literal["us-epa", "european"] | None, Field(description="the index; unset: that of `air.scale`")] = None
 
 
 class StandardsParameters(BaseModel):

@@ -181,6 +181,15 @@ async def test_score_is_that_of_the_newest_unflagged_values() -> None:
     }  # fmt: skip
 
 
+async def test_air_is_judged_by_either_index() -> None:
+    air = await Air().start()
+    air.measure({"pm25": 60})
+    for scale, key in (("us-epa", "index.aqi.pm25.now"), ("european", "index.eaqi.pm25"), (None, "index.aqi.pm25.now")):
+        report = air.monitor.public("a", scale)
+        assert report["scale"] == scale or scale is None
+        assert key in [one["key"] for one in report["assessments"]]
+
+
 async def test_assessing_stops_when_its_time_is_over_and_goes_on_where_it_was() -> None:
     air = await Air().start()
     for device in "abcdef":

@@ -1,6 +1,6 @@
 """Keys of the reasons that people read, so that clients can say them in other languages.
 
-A reason is an English text wherever it arises, is logged and is stored. At the border its `Cause` is sent beside it: the key of
+A reason is an English text wherever it arises, is logged and is stored. At the border its cause is sent beside it: the key of
 the template in `catalogue.py` that the text follows, and what stands in the holes. A text that follows none has no cause.
 """
 
@@ -20,7 +20,7 @@ _NESTED = frozenset({"reason", "type"})
 _KINDS = {"address": r"(?:mqtts?|wss?)://\S+?"} | dict.fromkeys(_NUMBERS, r"[\d.,]+?")
 
 
-class Cause(TypedDict):
+class ReasonCause(TypedDict):
     """`parameters` by the names of the holes. A parameter that is a reason itself is an object with `text` and its cause."""
 
     key: str
@@ -37,13 +37,13 @@ def _pattern(template: str) -> re.Pattern[str]:
 _PATTERNS = [(key, template.partition("{")[0], _pattern(template)) for key, template in REASONS.items()]
 
 
-def cause_of(text: str) -> Cause | None:
+def cause_of(text: str) -> ReasonCause | None:
     """Return the cause of a reason; None for a text that follows no template."""
     return _cause(text, _DEPTH) if len(text) <= _TEXT_LENGTH else None
 
 
 @lru_cache(_CACHE_LIMIT)
-def _cause(text: str, depth: int) -> Cause | None:
+def _cause(text: str, depth: int) -> ReasonCause | None:
     for key, prefix, pattern in _PATTERNS:
         if text.startswith(prefix) and (found := pattern.fullmatch(text)) is not None:
             parameters = {name: _parameter(name, value, depth) for name, value in found.groupdict().items()}
