@@ -102,6 +102,11 @@ class AnomalyInputs:
         """Whether inputs were applied that no checkpoint contains."""
         return bool(self._applied)
 
+    @property
+    def are_waiting(self) -> bool:
+        """Whether an earlier run left inputs that are to be applied again."""
+        return bool(self._waiting)
+
     async def load(self) -> None:
         """Read what an earlier run has stored, however long it takes."""
         found = await until_stored(lambda: self._store.inputs(_READ_LIMIT), "inputs of anomalies")

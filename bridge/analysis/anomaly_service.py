@@ -151,10 +151,12 @@ class AnomalyService:
 
     async def fold_page(self, page: Sequence[Reading]) -> None:
         """Fold readings in slices of time; store and publish what they change."""
-        end = perf_counter() + SLICE_SECONDS
+        end, step = perf_counter() + SLICE_SECONDS, self.fold.step
         for number, reading in enumerate(page):
-            self._apply(self._inputs.take_before(reading.seq))
-            self._unwritten += map(change_of, self.fold.step(reading))
+            if self._inputs.are_waiting:
+                self._apply(self._inputs.take_before(reading.seq))
+            if events := step(reading):
+                self._unwritten += map(change_of, events)
             self._offset = reading.seq
             if number % _CHECK_READINGS == 0 and perf_counter() > end:
                 await asyncio.sleep(0)

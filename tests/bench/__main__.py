@@ -22,7 +22,7 @@ from tests.bench.anomalies import print_anomalies
 from tests.bench.forecast import print_forecasts
 from tests.bench.formats import print_costs, print_paired_costs
 from tests.bench.guarded import GuardedBridge
-from tests.bench.paired import OtherBridge, paired_plans, print_ratios, run_pairs
+from tests.bench.paired import OtherBridge, PlainBridge, paired_plans, print_ratios, run_pairs
 from tests.bench.scenarios.catalog import ALL_SCENARIOS
 from tests.bench.scenarios.stalled import StalledLoad
 from tests.bench.servers import broker_and_database
@@ -92,7 +92,10 @@ def pairs_of_plans(
     arguments: argparse.Namespace, broker: MqttSettings, mongo_url: str, folder: Path
 ) -> list[tuple[Plan, Plan]]:
     here = OwnBridge(broker, mongo_url.replace("/?", "/bridge?"), folder)
-    before = OtherBridge(broker, mongo_url.replace("/?", "/before?"), folder, arguments.against)
+    url = mongo_url.replace("/?", "/before?")
+    before: OwnBridge = (
+        PlainBridge(broker, url, folder) if arguments.without_analysis else OtherBridge(broker, url, folder, arguments.against)
+    )
     load = _without_none(
         rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, way=arguments.way, rooms=arguments.rooms
     )
@@ -126,7 +129,10 @@ async def main() -> int:
     parser.add_argument("--stalled", type=int, help="number of clients that stop reading, in the scenario stalled")
     parser.add_argument("--way", help="protocol of the bridge's clients: socketio, topics or channels")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout to measure in alternating pairs")
-    parser.add_argument("--pairs", type=int, default=5, help="of runs with --against; rounds of cluster and workers")
+    parser.add_argument("--without-analysis", action="store_true", help="measure what analysis adds, in alternating pairs")
+    parser.add_argument(
+        "--pairs", type=int, default=5, help="of runs with --against or --without-analysis; rounds of cluster and workers"
+    )
     parser.add_argument("--origins", type=int, default=150, help="hours at which forecasts are compared, in `forecast`")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -138,6 +144,7 @@ async def main() -> int:
         if arguments.against:
             print_paired_costs(REPO, arguments.against, arguments.pairs, console)
         return 0
+    is_paired = arguments.against is not None or arguments.without_analysis
     display = TerminalDisplay(Console(stderr=True))
     if arguments.scenarios in ([CLUSTER], [WORKERS]):
         return await _run_several(arguments, display, console)
@@ -145,12 +152,12 @@ async def main() -> int:
     options |= {"broker": "mosquitto", "store": "mongod, a replica set" if arguments.replica_set else "mongod"}
     with broker_and_database(alone=not arguments.replica_set) as (broker, database, folder), display.live():
         servers = broker_settings(broker.url), database.url, folder
-        if arguments.against:
+        if is_paired:
             report = await run_pairs(pairs_of_plans(arguments, *servers), options, display)
         else:
             report = await run_plans(plans(arguments, *servers), options, 1, 60, display)
     print_report(report, console)
-    if arguments.against:
+    if is_paired:
         print_ratios(report.measurements, console)
     if arguments.json:
         write_json(arguments.json, report.as_dict())

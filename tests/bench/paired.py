@@ -1,4 +1,7 @@
-"""`make bench ARGS='burst --against ../before'`: this checkout beside another one, in alternating pairs of one run."""
+"""`make bench ARGS='burst --against ../before'`: this checkout beside another one, in alternating pairs of one run.
+
+`--without-analysis` compares it with itself, without forecasts, anomalies and advice.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,18 @@ class OtherBridge(OwnBridge):
         super().__init__(broker, store, folder, environment={"PYTHONPATH": str(checkout.resolve())})
 
 
+class PlainBridge(OwnBridge):
+    """The same bridge without forecasts, anomalies and advice: what they add to the way of a reading."""
+
+    name = BEFORE
+
+    def __init__(self, broker: MqttSettings, store: str, folder: Path) -> None:
+        off = {f"BRIDGE_ANALYSIS__{name}": "false" for name in ("FORECASTS", "ANOMALIES", "ADVICE")}
+        super().__init__(broker, store, folder, environment=off)
+
+
 def paired_plans(
-    scenarios: Sequence[Scenario], now: OwnBridge, before: OtherBridge, load: dict[str, Any], pairs: int
+    scenarios: Sequence[Scenario], now: OwnBridge, before: OwnBridge, load: dict[str, Any], pairs: int
 ) -> list[tuple[Plan, Plan]]:
     """Plan each scenario `pairs` times on both; the order alternates, so that a drift of the machine cancels out."""
     return [
