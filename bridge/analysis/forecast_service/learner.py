@@ -22,7 +22,7 @@ STATE_HOURS = 24
 """At most so many hours are learned again when a state is read: a millisecond a field."""
 
 FIELDS_LIMIT = 4000
-"""Fields of devices whose states stay in memory between rounds; each takes 20 KB."""
+"""Fields of devices whose states stay in memory between rounds; each takes 30 KB."""
 
 Room = list[str | None]
 """Site and room."""

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bridge.analysis.forecast_service import HISTORY_HOURS, ForecastService
+from bridge.analysis.forecast_service.hourly_means import HourlyMeans
 from bridge.core.errors import StoreUnavailable
 from bridge.core.timestamp import iso, parse_time
 from tests.analysis.forecast_service.stage import HOUR_MS, START, Stage, co2_of, reading, stage
@@ -327,31 +328,37 @@ class DeadPublisher(RecordingPublisher):
         raise Killed
 
 
-async def test_kill_at_every_await_leaves_the_state_of_an_undisturbed_run_and_tells_nothing_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_kept", [False, True], ids=["states from the store", "states in memory"])
+async def test_kill_at_every_await_leaves_the_state_of_an_undisturbed_run_and_tells_nothing_twice(
+    tmp_path: Path, is_kept: bool
+) -> None:
     first = START + 16 * 24
     async with stage(f"sqlite:///{tmp_path}/calm.db") as calm:
-        await calm.measure_hours("office", range(START, first + 3))
-        for hour in range(first, first + 4):
+        await calm.measure_hours("office", range(START, first + 2))
+        for hour in range(first, first + 3):
             await calm.pass_to(hour)
         expected = await calm.state("office"), await calm.predictions("office"), _told(calm)
     async with stage(f"sqlite:///{tmp_path}/killed.db") as room:
-        await room.measure_hours("office", range(START, first + 3))
-        for countdown in range(1, 60):
+        await room.measure_hours("office", range(START, first + 2))
+        for countdown in range(1, 100):
             for records in (room.store.forecast_states, room.store.predictions):
                 await records.remove("office")
             room.out.events.clear()
-            kills = 0
-            for hour in range(first, first + 4):
+            kills, trap = 0, Trap(countdown)
+            for hour in range(first, first + 3):
                 room.now_ms = hour * HOUR_MS + 300_000
-                trap = Trap(countdown)
-                await room.restart(ArmedStore(room.store, Trap(0)))  # type: ignore[arg-type]
-                room.service = room._service(ArmedStore(room.store, trap))  # type: ignore[arg-type]
+                if not is_kept:
+                    trap.countdown = countdown
+                if not is_kept or hour == first:
+                    await room.restart(ArmedStore(room.store, Trap(0)))  # type: ignore[arg-type]
+                    room.service._store = ArmedStore(room.store, trap)  # type: ignore[assignment]
+                    room.service._means = HourlyMeans(room.service._store)
                 try:
                     await room.service.round()
                 except Killed:
                     kills += 1
-                await room.restart()
-                await room.service.round()
+                    await room.restart()
+                    await room.service.round()
             assert (await room.state("office"), await room.predictions("office")) == expected[:2], countdown
             told = _told(room)
             assert len(told) == len(set(told)), countdown
@@ -359,7 +366,7 @@ async def test_kill_at_every_await_leaves_the_state_of_an_undisturbed_run_and_te
             if not kills:
                 assert sorted(told) == sorted(expected[2])
                 break
-        assert 10 < countdown < 59, "every await was a place of death"
+        assert 10 < countdown < 99, "every await was a place of death"
 
 
 def _told(room: Stage) -> list[tuple[str, str, str]]:
