@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import orjson
-import socketio
 from pydantic import SecretStr
 
 from bridge.alarms.defaults import profile_rules
@@ -35,8 +30,9 @@ from bridge.core.query import ReadingsQuery
 from bridge.settings import MqttSettings, StoreSettings
 from bridge.stores import open_store
 from bridge.tools.bench.clients.publisher import MqttPublisher
+from tests.faults.killed import KilledBridge
 from tests.notify.alarms import Receiver, receiver
-from tests.servers import Mongod, Mosquitto, Process, free_port, until
+from tests.servers import Mongod, Mosquitto, Process, until
 
 DEVICES = 200
 TARGET = "hook"
@@ -65,85 +61,23 @@ class Outcome:
     kills: Counter[str] = field(default_factory=Counter)
 
 
-class KillStage:
-    """A broker, a database, publishers, a client, a webhook, and a bridge that is killed."""
+class KillStage(KilledBridge):
+    """A bridge whose alarms are told to a webhook."""
 
     def __init__(self, folder: Path, store_url: str, broker_port: int, hook: Receiver) -> None:
-        self._folder = folder
-        self._store_url = store_url
-        self._broker_port = broker_port
-        self.port = free_port()
         self.hook = hook
-        self._rules = folder / "alarms.toml"
-        self._rules.write_text(f'[[notify]]\nname = "{TARGET}"\nwebhook = "{hook.url}/hook"\n')
-        self._process: subprocess.Popen[bytes] | None = None
-        self.told: Counter[str] = Counter()
-
-    def start(self, trap: str = "") -> None:
-        environment = os.environ | {
-            "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{self._broker_port}",
-            "BRIDGE_MQTT__CLIENT_ID": "under-test",
-            "BRIDGE_STORE__URL": self._store_url,
-            "BRIDGE_HTTP__PORT": str(self.port),
-            "BRIDGE_ALARMS__FILE": str(self._rules),
-            "BRIDGE_FLOOD_GAP_SECONDS": "1",
-            "BRIDGE_TRAP": trap,
-        }
-        with (self._folder / "bridge.log").open("ab") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "tests.faults.armed", "run"], env=environment, stderr=log)
-
-    @property
-    def is_dead(self) -> bool:
-        return self._process is None or self._process.poll() is not None
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    async def get(self, path: str) -> Any:
-        with suppress(aiohttp.ClientError, OSError, TimeoutError):
-            timeout = aiohttp.ClientTimeout(total=2)
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
-            ):
-                return orjson.loads(await answer.read()) if answer.status == 200 else None
-        return None
+        rules = folder / "alarms.toml"
+        rules.write_text(f'[[notify]]\nname = "{TARGET}"\nwebhook = "{hook.url}/hook"\n')
+        environment = {"BRIDGE_ALARMS__FILE": str(rules), "BRIDGE_FLOOD_GAP_SECONDS": "1"}
+        names = {"alert": lambda body: str(body["transition"])}
+        super().__init__(folder, store_url, f"mqtt://127.0.0.1:{broker_port}", environment, names)
 
     async def up_to_date(self) -> None:
         async def is_up_to_date() -> bool:
-            body = await self.get("/api/v1/alarms?limit=1")
-            return body is not None and not body["catchingUp"] and await self.get("/health/ready") is not None
+            body = await self.ask("/api/v1/alarms?limit=1")
+            return body is not None and not body["catchingUp"] and await self.ask("/health/ready") is not None
 
         await until(is_up_to_date, 60, "the bridge is up to date")
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._listen(), name="listener")
-        try:
-            yield
-        finally:
-            while not task.done():
-                task.cancel()
-                await asyncio.wait((task,), timeout=1)
-
-    async def _listen(self) -> None:
-        while True:
-            async with aiohttp.ClientSession() as session:
-                client = socketio.AsyncClient(http_session=session, reconnection=False)
-                client.on("alert", self._on_alert)
-                gone = asyncio.Event()
-                client.on("disconnect", lambda *_, gone=gone: gone.set())
-                with suppress(socketio.exceptions.ConnectionError, aiohttp.ClientError, OSError, TimeoutError):
-                    await client.connect(f"http://127.0.0.1:{self.port}", transports=["websocket"], wait_timeout=2)
-                    await gone.wait()
-                with suppress(Exception):
-                    await client.disconnect()
-            await asyncio.sleep(0.1)
-
-    def _on_alert(self, body: dict[str, Any]) -> None:
-        self.told[body["transition"]] += 1
 
 
 def messages(first: int, last: int, began: float) -> Iterator[tuple[bytes, bytes]]:
@@ -216,8 +150,7 @@ async def _kill(victim: str, stage: KillStage, servers: Mapping[str, Process], r
     stage.kill()
     if victim == "trap":
         stage.start(f"after-transition:{rng.randint(1, 3)}")
-        await until(lambda: stage.is_dead, 60, "the trap")
-        stage.kill()
+        await stage.dead()
     stage.start()
 
 
@@ -236,7 +169,7 @@ async def _settled(stage: KillStage, readings: int) -> None:
 
     async def is_quiet() -> bool:
         await asyncio.sleep(1)
-        status = await stage.get("/websocket/status")
+        status = await stage.ask("/websocket/status")
         ledger = {} if status is None else status["ledger"].get("mqtt", {"received": 0, "waiting": 0})
         now = [ledger.get("received"), sum(stage.told.values())]
         same, before[:] = now == before, now

@@ -15,6 +15,7 @@ from bridge.core.readings.reading import Reading
 from tests.analysis.anomaly.series import daily, reading
 
 START_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+DEVICES = 6
 EVERY_MS = 600_000
 A_DAY = 144
 """Readings of a device."""
@@ -25,7 +26,9 @@ def name_of(device: int) -> str:
 
 
 def room_of(device_id: str) -> str | None:
-    """Two of three devices share a room, the first has none."""
+    """Two of three devices share a room, the first has none, and nor have other devices."""
+    if not device_id[1:].isdigit():
+        return None
     number = int(device_id[1:])
     return f"site\nroom{number // 3}" if number % 3 else None
 

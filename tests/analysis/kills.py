@@ -1,41 +1,64 @@
-"""SIGKILL of a bridge while its devices fail in many ways: `python -m tests.analysis.kills` kills it 20 times in minutes.
+"""SIGKILL of a bridge while its devices fail, are forecast and advised: `python -m tests.analysis.kills` kills it 20 times.
 
-Every third time it is killed between the write of changes and their publishing. Checkpoints are written every second, and many
-of them are cut short. What is expected is what a fold finds in the stored readings that nobody interrupts.
+Most kills are between a write and the publishing of what was written. Checkpoints are written every second, and many of them
+are cut short. What is expected is what a fold and forecasts find in the stored readings that nobody interrupts.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import orjson
-import socketio
 from pydantic import SecretStr
 
+from bridge.analysis.advice.record import advice_from_document
 from bridge.analysis.anomaly_checkpoints import MARK
 from bridge.core.errors import BridgeError, StoreError
 from bridge.core.query import ReadingsQuery
 from bridge.settings import MqttSettings, StoreSettings
 from bridge.stores import open_store
 from bridge.tools.bench.clients.publisher import MqttPublisher
-from tests.analysis.faulty import A_DAY, EVERY_MS, START_MS, Expected, name_of, room_of, values_of
-from tests.servers import Mongod, Mosquitto, free_port, until
+from tests.analysis.faulty import A_DAY, DEVICES, EVERY_MS, START_MS, Expected, name_of, room_of, values_of
+from tests.analysis.killed_forecasts import different_forecasts, forecast_until, passing
+from tests.analysis.killed_rooms import Rooms
+from tests.faults.killed import KilledBridge
+from tests.servers import Mongod, Mosquitto, until
 
-DEVICES = 6
+RULES = """
+profile = "home"
+
+[rules.stale]
+field = "co2"
+above = 2000
+clear = 1000
+devices = ["room-*"]
+
+[[action]]
+name = "fan"
+advice = ["ventilate"]
+devices = ["room-*"]
+command = "fan"
+"""
+TRAPS = {
+    "bridge": (),
+    "transition": ("after-transition:1", "after-transition:2", "after-transition:3"),
+    "prediction": ("after-prediction:1", "after-prediction:2", "after-prediction:3"),
+    "advice": (),
+    "advice, before its command": ("after-advice:1",),
+    "advice and its command": ("after-advice:2",),
+}
+"""Where a bridge is killed: in one of these traps, or at a random time."""
+
 DAYS = 34
 FIRST = 2
 """Readings of each device before the rooms are known."""
@@ -45,7 +68,8 @@ FIRST = 2
 class Outcome:
     """Changes by id: `missed` are expected and not stored, `false` the reverse; `doubled` were sent twice to a client.
 
-    `different` are the devices whose stored state is not that of the undisturbed fold.
+    `different` are the devices whose stored state, and `forecasts` those whose forecasts are not those of an undisturbed run.
+    `advised` are the rooms with advice, `commands` counts the commands that each received.
     """
 
     readings: int = 0
@@ -58,82 +82,31 @@ class Outcome:
     different: list[str] = field(default_factory=list)
     standing: tuple[set[str], set[str]] = (set(), set())
     """The anomalies that stand: those expected, and those in the store."""
+    forecasts: list[str] = field(default_factory=list)
+    predictions_told: int = 0
+    rooms: list[str] = field(default_factory=list)
+    advised: list[str] = field(default_factory=list)
+    commands: Counter[str] = field(default_factory=Counter)
+    unknown_commands: list[str] = field(default_factory=list)
+    """Received, and not those that the advice names."""
     kills: Counter[str] = field(default_factory=Counter)
 
 
-class KilledBridge:
-    def __init__(self, folder: Path, store_url: str, broker_port: int) -> None:
-        self._folder = folder
-        self._store_url = store_url
-        self._broker_port = broker_port
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.told: Counter[str] = Counter()
+def bridge_of(folder: Path, store_url: str, broker_port: int, clock: Path) -> KilledBridge:
+    rules = folder / "alarms.toml"
+    rules.write_text(RULES)
+    environment = {"BRIDGE_ALARMS__FILE": str(rules), "BRIDGE_ANOMALY_SAVE_SECONDS": "1", "BRIDGE_FORECAST_CLOCK": str(clock)}
+    names = {"anomaly": _anomaly_name, "prediction": _prediction_name}
+    return KilledBridge(folder, store_url, f"mqtt://127.0.0.1:{broker_port}", environment, names)
 
-    def start(self, trap: str = "") -> None:
-        environment = os.environ | {
-            "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{self._broker_port}",
-            "BRIDGE_MQTT__CLIENT_ID": "under-test",
-            "BRIDGE_STORE__URL": self._store_url,
-            "BRIDGE_HTTP__PORT": str(self.port),
-            "BRIDGE_ANOMALY_SAVE_SECONDS": "1",
-            "BRIDGE_TRAP": trap,
-        }
-        with (self._folder / "bridge.log").open("ab") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "tests.faults.armed", "run"], env=environment, stderr=log)
 
-    @property
-    def is_dead(self) -> bool:
-        return self._process is None or self._process.poll() is not None
+def _anomaly_name(body: dict[str, Any]) -> str:
+    return f"{body['data']['id']} {body['kind']}"
 
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
-    async def ask(self, path: str, body: object = None) -> Any:
-        """The answer to a request; None if it is not successful."""
-        with suppress(aiohttp.ClientError, OSError, TimeoutError):
-            timeout, method = aiohttp.ClientTimeout(total=2), "GET" if body is None else "POST"
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, f"http://127.0.0.1:{self.port}{path}", json=body) as answer,
-            ):
-                return orjson.loads(await answer.read()) if answer.status in (200, 201) else None
-        return None
-
-    async def ready(self) -> None:
-        async def is_ready() -> bool:
-            return await self.ask("/health/ready") is not None
-
-        await until(is_ready, 60, "the bridge is ready")
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._listen(), name="listener")
-        try:
-            yield
-        finally:
-            while not task.done():
-                task.cancel()
-                await asyncio.wait((task,), timeout=1)
-
-    async def _listen(self) -> None:
-        while True:
-            async with aiohttp.ClientSession() as session:
-                client = socketio.AsyncClient(http_session=session, reconnection=False)
-                client.on("anomaly", self._on_anomaly)
-                gone = asyncio.Event()
-                client.on("disconnect", lambda *_, gone=gone: gone.set())
-                with suppress(socketio.exceptions.ConnectionError, aiohttp.ClientError, OSError, TimeoutError):
-                    await client.connect(f"http://127.0.0.1:{self.port}", transports=["websocket"], wait_timeout=2)
-                    await gone.wait()
-                with suppress(Exception):
-                    await client.disconnect()
-            await asyncio.sleep(0.1)
-
-    def _on_anomaly(self, body: dict[str, Any]) -> None:
-        self.told[f"{body['data']['id']} {body['kind']}"] += 1
+def _prediction_name(body: dict[str, Any]) -> str:
+    data = body["data"]
+    return f"prediction {body['kind']} {data['deviceId']} {data['field']} {data['made']}"
 
 
 def messages(first: int, last: int) -> Iterator[tuple[bytes, bytes]]:
@@ -144,14 +117,24 @@ def messages(first: int, last: int) -> Iterator[tuple[bytes, bytes]]:
         yield f"sensors/{name_of(device)}/data".encode(), orjson.dumps(body)
 
 
-async def publish(port: int, first: int, last: int, rate: int, hurry: asyncio.Event) -> None:
-    """Publish so many messages a second, and ten times as many once `hurry` is set."""
-    broker, at, due_now, sent = MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}")), time.monotonic(), float(first), first
+@dataclass(slots=True)
+class Load:
+    """So many messages a second, of those from the number `first` to before `last`; it waits at `limit`."""
+
+    first: int
+    last: int
+    rate: int
+    limit: int
+
+
+async def publish(port: int, load: Load) -> None:
+    broker, at, sent = MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}")), time.monotonic(), load.first
+    due_now, last = float(sent), load.last
     publisher = await MqttPublisher.connect(broker)
     while sent < last:
         elapsed, at = time.monotonic() - at, time.monotonic()
-        due_now += elapsed * rate * (10 if hurry.is_set() else 1)
-        due = min(int(due_now), last)
+        due_now = min(due_now + elapsed * load.rate, load.limit)
+        due = int(due_now)
         if due > sent:
             await publisher.publish_all(messages(sent, due))
             sent = due
@@ -161,31 +144,36 @@ async def publish(port: int, first: int, last: int, rate: int, hurry: asyncio.Ev
 
 
 async def kill_many(folder: Path, kills: Sequence[str], *, rate: int, seed: int = 1) -> Outcome:
-    """Kill at random times: `bridge`, or in the `trap` before it publishes changes."""
+    """Kill at random times: a `bridge`, or in a trap, see `TRAPS`."""
     rng, outcome = random.Random(seed), Outcome()
     broker, mongod = Mosquitto(folder / "mosquitto"), Mongod(folder / "mongod")
     broker.start()
     mongod.start()
-    bridge, total = KilledBridge(folder, mongod.url, broker.port), DEVICES * DAYS * A_DAY
+    clock = folder / "clock"
+    clock.write_text("0")
+    bridge, total = bridge_of(folder, mongod.url, broker.port, clock), DEVICES * DAYS * A_DAY
     try:
         bridge.start()
         await bridge.ready()
         await _place(bridge, mongod.url, broker.port)
-        async with bridge.listening():
-            hurry = asyncio.Event()
-            load = asyncio.create_task(publish(broker.port, FIRST * DEVICES, total, rate, hurry), name="load")
-            for kind in rng.sample(kills, len(kills)):
+        async with bridge.listening(), Rooms.of(broker.port) as rooms, passing(clock, mongod.url):
+            load = Load(FIRST * DEVICES, total, rate, 0)
+            sending = asyncio.create_task(publish(broker.port, load), name="load")
+            for number, kind in enumerate(rng.sample(kills, len(kills)), start=1):
                 outcome.kills[kind] += 1
-                await asyncio.sleep(rng.uniform(0.2, 1.5))
-                await _kill(kind, bridge, rng)
-                await bridge.ready()
-            assert not load.done(), "the load ended before the kills"
-            hurry.set()
-            await load
-            await _checkpoint(mongod.url, total)
+                load.limit = total * number // (len(kills) + 1)  # so that there is something to find in each run
+                bridge.kill()
+                await _run_and_kill(kind, bridge, rooms, rng)
+            bridge.start()
+            await bridge.ready()
+            load.limit, load.rate = total, 10 * rate
+            await sending
+            await _checkpoint(mongod.url, total + len(rooms.names))
+            await forecast_until(clock, mongod.url, DAYS * 24)
+            await rooms.advised(bridge)
             await asyncio.sleep(1)  # what is told now is on its way
         bridge.kill()
-        await _judge(mongod.url, outcome, bridge)
+        await _judge(mongod.url, outcome, bridge, rooms)
     finally:
         bridge.kill()
         broker.kill()
@@ -193,13 +181,19 @@ async def kill_many(folder: Path, kills: Sequence[str], *, rate: int, seed: int 
     return outcome
 
 
-async def _kill(kind: str, bridge: KilledBridge, rng: random.Random) -> None:
+async def _run_and_kill(kind: str, bridge: KilledBridge, rooms: Rooms, rng: random.Random) -> None:
+    """Start the bridge, and let it be killed."""
+    trap = rng.choice(TRAPS[kind] or ("",))
+    bridge.start(trap)
+    if kind.startswith("advice"):
+        await bridge.ready()
+        await rooms.measure()
+    if trap:
+        await bridge.dead()
+        return
+    await bridge.ready()
+    await asyncio.sleep(rng.uniform(0, 0.1) if kind.startswith("advice") else rng.uniform(0.2, 1.5))
     bridge.kill()
-    if kind == "trap":
-        bridge.start(f"after-transition:{rng.randint(1, 3)}")
-        await until(lambda: bridge.is_dead, 60, "the trap")
-        bridge.kill()
-    bridge.start()
 
 
 async def _place(bridge: KilledBridge, store_url: str, broker_port: int) -> None:
@@ -208,7 +202,7 @@ async def _place(bridge: KilledBridge, store_url: str, broker_port: int) -> None
         site, _, room = (room_of(name_of(device)) or "").partition("\n")
         placed = {"site": site, "room": room} if room else {}
         assert await bridge.ask("/api/v1/devices", {"id": name_of(device), **placed}) is not None
-    await publish(broker_port, 0, FIRST * DEVICES, 1000, asyncio.Event())
+    await publish(broker_port, Load(0, FIRST * DEVICES, 1000, FIRST * DEVICES))
     async with open_store(StoreSettings(url=SecretStr(store_url))) as store:
 
         async def are_known() -> bool:
@@ -232,7 +226,7 @@ async def _checkpoint(store_url: str, total: int) -> None:
         await until(is_complete, 120, f"{total} readings are in a checkpoint")
 
 
-async def _judge(store_url: str, outcome: Outcome, bridge: KilledBridge) -> None:
+async def _judge(store_url: str, outcome: Outcome, bridge: KilledBridge, rooms: Rooms) -> None:
     expected = Expected()
     async with open_store(StoreSettings(url=SecretStr(store_url))) as store:
         await store.prepare()
@@ -247,6 +241,8 @@ async def _judge(store_url: str, outcome: Outcome, bridge: KilledBridge) -> None
             stored |= {one.id for one in found}
         states = {one.device_id: one.body["state"] for one in await store.anomaly_states.all(100)}
         standing = {one.id for one in await store.anomalies.find(is_open=True, limit=1000)}
+        outcome.forecasts = await different_forecasts(store, DAYS * 24)
+        advice = [advice_from_document(one.body) for one in await store.actions.find(limit=1000)]
     for change in expected.changes.values():
         kind = change.record.anomaly.kind.value
         if kind == "stuck" and change.record.anomaly.field != "pm25":  # an alarm tells of it
@@ -254,7 +250,12 @@ async def _judge(store_url: str, outcome: Outcome, bridge: KilledBridge) -> None
         outcome.kinds.add(kind)
     outcome.expected = len(expected.changes)
     outcome.missed, outcome.false = expected.changes.keys() - stored, stored - expected.changes.keys()
+    advised = [one for one in advice if one.device_id in rooms.names]
+    outcome.rooms, outcome.advised = rooms.names, sorted(one.device_id for one in advised)
+    outcome.commands, outcome.unknown_commands = rooms.commands, rooms.unknown_commands(advised)
+    outcome.predictions_told = sum(name.startswith("prediction ") for name in bridge.told)
     outcome.told, outcome.doubled = len(bridge.told), sum(number > 1 for number in bridge.told.values())
+    outcome.told -= outcome.predictions_told
     names = sorted({name_of(one) for one in range(DEVICES)} | states.keys())
     outcome.different = [one for one in names if states.get(one) != expected.fold.document(one)]
     outcome.standing = {one.id for one in expected.fold.standing()}, standing
@@ -272,12 +273,16 @@ def table(outcome: Outcome) -> str:
         "told twice": outcome.doubled,
         "different states": outcome.different,
         "standing": tuple(map(len, outcome.standing)),
+        "different forecasts": outcome.forecasts,
+        "predictions told": outcome.predictions_told,
+        "rooms with advice": f"{len(outcome.advised)} of {len(outcome.rooms)}",
+        "commands received": f"{len(outcome.commands)}, {outcome.commands.total() - len(outcome.commands)} of them again",
     }
     return "\n".join(f"{name:24}{value}" for name, value in rows.items())
 
 
-LONG = ("bridge", "bridge", "trap") * 6 + ("bridge", "trap")
-SHORT = ("bridge", "bridge", "trap", "trap")
+SHORT = ("bridge", "transition", "prediction", "prediction", "advice, before its command", "advice and its command")
+LONG = SHORT * 3 + ("advice", "prediction")
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.analysis.kills", description="20 kills: see the docstring.")

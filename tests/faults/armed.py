@@ -2,8 +2,10 @@
 
 `BRIDGE_TRAP=after-store:N` kills it between the N-th write and its acknowledgement, `after-ack:N` between the acknowledgement
 and the publishing of the N-th batch, `after-transition:N` after the N-th write of changes of alarms or anomalies,
-`after-advice:N` after the N-th write of advice: the odd ones precede its command, the even ones follow it. `BRIDGE_CLOCK=FILE`
-adds the seconds in FILE to the clock. With `BRIDGE_OBJECTS=FILE` each SIGUSR1 appends to FILE which objects there are.
+`after-advice:N` after the N-th write of advice: the odd ones precede its command, the even ones follow it, `after-prediction:N`
+after the N-th write of predictions or states of forecasts, before they are published. `BRIDGE_CLOCK=FILE`
+adds the seconds in FILE to the clock. With `BRIDGE_FORECAST_CLOCK=FILE` forecasts go by the milliseconds in FILE alone, and
+anomalies without forecasts. With `BRIDGE_OBJECTS=FILE` each SIGUSR1 appends to FILE which objects there are.
 `BRIDGE_RETENTION_SECONDS=N` is the interval of retention, `BRIDGE_ANOMALY_SAVE_SECONDS=N` that of the checkpoints of anomalies.
 With `BRIDGE_FLOOD_GAP_SECONDS=N` messages about alarms follow each other after so long in a flood, and name up to a thousand
 alarms, to be counted.
@@ -21,9 +23,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bridge.analysis import forecast_service
 from bridge.analysis.advice.record import Advice
 from bridge.analysis.advice.service import AdviceService
 from bridge.analysis.anomaly_service import AnomalyService, Pace
+from bridge.analysis.forecast_service import ForecastService
 from bridge.cli.main import main
 from bridge.core.events import Event
 from bridge.maintenance.retention_job import RetentionJob
@@ -59,6 +63,8 @@ def set_trap(point: str, countdown: int) -> None:
         _trap_alarms(due)
     elif point == "after-advice":
         _trap_advice(due)
+    elif point == "after-prediction":
+        _trap_predictions(due)
     else:
         publish = Hub.publish
 
@@ -92,6 +98,23 @@ def _trap_advice(due: Callable[[], bool]) -> None:
     AdviceService._save = save_then_die  # type: ignore[method-assign]
 
 
+def _trap_predictions(due: Callable[[], bool]) -> None:
+    tell = ForecastService._tell
+
+    async def die_then_tell(self: ForecastService, *arguments: Any) -> None:
+        if due():
+            die()
+        await tell(self, *arguments)
+
+    ForecastService._tell = die_then_tell  # type: ignore[method-assign, assignment]
+
+
+def set_forecast_clock(file: Path) -> None:
+    ForecastService.__init__.__kwdefaults__["clock"] = lambda: int(file.read_text())  # type: ignore[index]
+    ForecastService.interval = lambda *_: None  # type: ignore[method-assign]
+    forecast_service.TICK_SECONDS = 0.1
+
+
 def set_clock(file: Path) -> None:
     real = time.time_ns
 
@@ -121,6 +144,8 @@ if __name__ == "__main__":
         set_trap(trap.partition(":")[0], int(trap.partition(":")[2]))
     if clock := os.environ.get("BRIDGE_CLOCK"):
         set_clock(Path(clock))
+    if clock := os.environ.get("BRIDGE_FORECAST_CLOCK"):
+        set_forecast_clock(Path(clock))
     if interval := os.environ.get("BRIDGE_RETENTION_SECONDS"):
         RetentionJob.__init__.__defaults__ = (float(interval),)
     if gap := os.environ.get("BRIDGE_FLOOD_GAP_SECONDS"):
