@@ -11,7 +11,7 @@ import pytest
 
 from bridge.analysis.forecast.calendar import LAST_HOUR
 from bridge.analysis.forecast.device import DeviceForecasts
-from bridge.analysis.forecast_service.learner import STATE_HOURS, KeptLearners, LearnedHours, Learner
+from bridge.analysis.forecast_service.learner import STATE_HOURS, LearnedHours, Learner, LearnerCache
 from bridge.analysis.forecast_service.predictions import DevicePredictions
 from tests.analysis.forecast_service.stage import START, stage
 
@@ -51,7 +51,7 @@ def test_damaged_hours_are_read_from_the_history_again(change: dict[str, Any]) -
 
 
 def test_devices_beyond_the_memory_are_not_kept() -> None:
-    kept = KeptLearners(fields_limit=2)
+    kept = LearnerCache(fields_limit=2)
     for name in ("a", "b", "c"):
         device = DeviceForecasts(UTC)
         device.feed(START, {"co2": 600.0})
@@ -68,7 +68,7 @@ def test_devices_beyond_the_memory_are_not_kept() -> None:
 async def test_state_is_stored_once_a_day_and_each_hour_without_memory(tmp_path: Path) -> None:
     for limit, stored in ((100, 1), (0, STATE_HOURS)):
         async with stage(f"sqlite:///{tmp_path}/{limit}.db") as room:
-            room.service._kept = KeptLearners(limit)
+            room.service._cache = LearnerCache(limit)
             await room.measure_hours("office", range(START, START + 2 * STATE_HOURS))
             await room.pass_to(START + STATE_HOURS)
             hours = set()
