@@ -12,7 +12,7 @@ from tests.servers import wants_containers
 
 @pytest.mark.skipif(wants_containers(), reason="kills local processes")
 async def test_killed_bridge_misses_no_alarm_and_invents_and_doubles_none(tmp_path: Path) -> None:
-    outcome = await kill_many(tmp_path, ("bridge", "trap", "mongod", "broker"))
+    outcome = await kill_many(tmp_path, ("bridge", "trap", "mongod", "broker"), rate=250)
     assert outcome.expected > 100
     assert (outcome.missed, outcome.false, outcome.doubled) == ([], [], 0)
     assert outcome.raised > 50

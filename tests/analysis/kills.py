@@ -50,14 +50,14 @@ devices = ["room-*"]
 command = "fan"
 """
 TRAPS = {
-    "bridge": ("", 0),
-    "transition": ("after-transition", 3),
-    "prediction": ("after-prediction", 3),
-    "advice": ("", 0),
-    "advice, before its command": ("after-advice", 1),
-    "advice and its command": ("after-advice", 2),
+    "bridge": (),
+    "transition": ("after-transition:1", "after-transition:2", "after-transition:3"),
+    "prediction": ("after-prediction:1", "after-prediction:2", "after-prediction:3"),
+    "advice": (),
+    "advice, before its command": ("after-advice:1",),
+    "advice and its command": ("after-advice:2",),
 }
-"""Where a bridge is killed: by its trap, of which the last number is drawn, or at a random time."""
+"""Where a bridge is killed: in one of these traps, or at a random time."""
 
 DAYS = 34
 FIRST = 2
@@ -117,14 +117,24 @@ def messages(first: int, last: int) -> Iterator[tuple[bytes, bytes]]:
         yield f"sensors/{name_of(device)}/data".encode(), orjson.dumps(body)
 
 
-async def publish(port: int, first: int, last: int, rate: int, hurry: asyncio.Event) -> None:
-    """Publish so many messages a second, and ten times as many once `hurry` is set."""
-    broker, at, due_now, sent = MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}")), time.monotonic(), float(first), first
+@dataclass(slots=True)
+class Load:
+    """So many messages a second, of those from the number `first` to before `last`; it waits at `limit`."""
+
+    first: int
+    last: int
+    rate: int
+    limit: int
+
+
+async def publish(port: int, load: Load) -> None:
+    broker, at, sent = MqttSettings(url=SecretStr(f"mqtt://127.0.0.1:{port}")), time.monotonic(), load.first
+    due_now, last = float(sent), load.last
     publisher = await MqttPublisher.connect(broker)
     while sent < last:
         elapsed, at = time.monotonic() - at, time.monotonic()
-        due_now += elapsed * rate * (10 if hurry.is_set() else 1)
-        due = min(int(due_now), last)
+        due_now = min(due_now + elapsed * load.rate, load.limit)
+        due = int(due_now)
         if due > sent:
             await publisher.publish_all(messages(sent, due))
             sent = due
@@ -147,17 +157,17 @@ async def kill_many(folder: Path, kills: Sequence[str], *, rate: int, seed: int 
         await bridge.ready()
         await _place(bridge, mongod.url, broker.port)
         async with bridge.listening(), Rooms.of(broker.port) as rooms, passing(clock, mongod.url):
-            hurry = asyncio.Event()
-            load = asyncio.create_task(publish(broker.port, FIRST * DEVICES, total, rate, hurry), name="load")
-            for kind in rng.sample(kills, len(kills)):
+            load = Load(FIRST * DEVICES, total, rate, 0)
+            sending = asyncio.create_task(publish(broker.port, load), name="load")
+            for number, kind in enumerate(rng.sample(kills, len(kills)), start=1):
                 outcome.kills[kind] += 1
+                load.limit = total * number // (len(kills) + 1)  # so that there is something to find in each run
                 bridge.kill()
                 await _run_and_kill(kind, bridge, rooms, rng)
             bridge.start()
             await bridge.ready()
-            assert not load.done(), "the load ended before the kills"
-            hurry.set()
-            await load
+            load.limit, load.rate = total, 10 * rate
+            await sending
             await _checkpoint(mongod.url, total + len(rooms.names))
             await forecast_until(clock, mongod.url, DAYS * 24)
             await rooms.advised(bridge)
@@ -173,8 +183,8 @@ async def kill_many(folder: Path, kills: Sequence[str], *, rate: int, seed: int 
 
 async def _run_and_kill(kind: str, bridge: KilledBridge, rooms: Rooms, rng: random.Random) -> None:
     """Start the bridge, and let it be killed."""
-    trap, highest = TRAPS[kind]
-    bridge.start(f"{trap}:{rng.randint(1, highest)}" if trap else "")
+    trap = rng.choice(TRAPS[kind] or ("",))
+    bridge.start(trap)
     if kind.startswith("advice"):
         await bridge.ready()
         await rooms.measure()
@@ -192,7 +202,7 @@ async def _place(bridge: KilledBridge, store_url: str, broker_port: int) -> None
         site, _, room = (room_of(name_of(device)) or "").partition("\n")
         placed = {"site": site, "room": room} if room else {}
         assert await bridge.ask("/api/v1/devices", {"id": name_of(device), **placed}) is not None
-    await publish(broker_port, 0, FIRST * DEVICES, 1000, asyncio.Event())
+    await publish(broker_port, Load(0, FIRST * DEVICES, 1000, FIRST * DEVICES))
     async with open_store(StoreSettings(url=SecretStr(store_url))) as store:
 
         async def are_known() -> bool:

@@ -49,14 +49,14 @@ async def measure(found: Stage, devices: int, first: int, until: int) -> None:
                 for minute in (MINUTES if until - first == 1 else MINUTES[:1])
             )
         )
-    while (await found.store.history.roll_up()).more:
-        pass
 
 
 async def costs(url: str, devices: int, profile: Callable[[], None] = lambda: None) -> list[float]:
     """Return the µs of CPU of each hour of a day, for one field of one device."""
     async with stage(url) as found:
         await measure(found, devices, START, START + LEARNED_HOURS)
+        while (await found.store.history.roll_up()).more:
+            pass
         await found.pass_to(START + LEARNED_HOURS)
         spent = []
         for hour in range(START + LEARNED_HOURS, START + LEARNED_HOURS + DAY + 1):

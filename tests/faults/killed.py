@@ -60,7 +60,7 @@ class KilledBridge:
 
     async def dead(self) -> None:
         """Wait until it has killed itself."""
-        await until(lambda: self.is_dead, 60, "the trap")
+        await until(lambda: self.is_dead, 120, "the trap")
         self.kill()
 
     async def ask(self, path: str, body: object = None) -> Any:
@@ -80,7 +80,7 @@ class KilledBridge:
         async def is_ready() -> bool:
             return self.is_dead or await self.ask("/health/ready") is not None
 
-        await until(is_ready, 60, "the bridge is ready")
+        await until(is_ready, 120, "the bridge is ready")
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

@@ -22,7 +22,7 @@ import orjson
 from bridge.analysis.forecast.calendar import HOUR_MS
 from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast_service.hourly_means import BUCKETS_AT_ONCE, HourlyMeans
-from bridge.analysis.forecast_service.learner import KeptLearners, Learner, learned_hours
+from bridge.analysis.forecast_service.learner import Learner, LearnerCache, learned_hours
 from bridge.analysis.forecast_service.predictions import (
     CURRENT_MS,
     INTERVAL_HOURS,
@@ -53,7 +53,7 @@ RETRY_SECONDS = 10.0
 _DEVICES_AT_ONCE = 8
 """Devices whose states are read together: a megabyte."""
 
-_KEPT_AT_ONCE = 50
+_CACHED_AT_ONCE = 50
 """Devices in memory whose hours are read together: a query costs as much as the answers of 20 devices."""
 
 _PREDICTIONS_AT_ONCE = 16
@@ -135,7 +135,7 @@ class ForecastService:
         self._means = HourlyMeans(store)
         self._hours: dict[str, int] = {}
         """The last hour that the state of each device has learned; states that were not read in this run are missing."""
-        self._kept = KeptLearners()
+        self._cache = LearnerCache()
         self._intervals: dict[str, IntervalLog] = {}
         self._standing: dict[str, bytes] = {}
         self._removed: dict[str, None] = {}
@@ -175,7 +175,7 @@ class ForecastService:
     async def load(self) -> None:
         """Read the last predictions. Raises `StoreUnavailable`."""
         self._hours, self._intervals, self._standing, self._untold = {}, {}, {}, {}
-        self._kept.clear()
+        self._cache.clear()
         self._done_until = -1
         slices = _Slices()
         for some in _batches((one.id for one in self._devices.all()), _LOAD_AT_ONCE):
@@ -191,7 +191,7 @@ class ForecastService:
 
     async def run(self) -> None:
         """Learn each hour until cancelled."""
-        self._kept.clear()  # an earlier run may have failed in between
+        self._cache.clear()  # an earlier run may have failed in between
         while True:
             is_done = await self._step()
             with suppress(TimeoutError):
@@ -220,7 +220,7 @@ class ForecastService:
             device_id = next(iter(self._removed))
             for of in (self._hours, self._intervals, self._standing, self._untold):
                 of.pop(device_id, None)
-            self._kept.take(device_id)
+            self._cache.take(device_id)
             await self._store.predictions.remove(device_id)
             await self._store.forecast_states.remove(device_id)
             self._removed.pop(device_id, None)
@@ -235,12 +235,12 @@ class ForecastService:
         """Learn every hour that is over. Raises `StoreUnavailable`; what was done until then stays done."""
         began, until = time.monotonic(), self._until()
         due = [one.id for one in self._devices.all() if self._is_due(one, until)]
-        kept = [one for one in due if one in self._kept]
-        other = [one for one in due if one not in self._kept]
-        for some in (*_batches(kept, _KEPT_AT_ONCE), *_batches(other, _DEVICES_AT_ONCE)):
+        cached = [one for one in due if one in self._cache]
+        other = [one for one in due if one not in self._cache]
+        for some in (*_batches(cached, _CACHED_AT_ONCE), *_batches(other, _DEVICES_AT_ONCE)):
             await self._delete_removed()
             await self._advance(some, until)
-        self._kept.drop_silent(until)
+        self._cache.drop_silent(until)
         self._done_until = until
         self.round_seconds = time.monotonic() - began
 
@@ -257,7 +257,7 @@ class ForecastService:
         slices = _Slices()
         learners, unread = [], []
         for device_id in device_ids:
-            learner = self._kept.take(device_id)
+            learner = self._cache.take(device_id)
             if learner is None:
                 unread.append(device_id)
             elif device_id in self._devices:  # and was not removed meanwhile
@@ -267,13 +267,13 @@ class ForecastService:
         learners += await self._read(unread, until, slices)
         await self._feed(learners, until, slices)
         for one in learners:
-            one.decide(is_kept=self._kept.has_place(one))
+            one.decide(is_cached=self._cache.has_place(one))
         changed = [one for one in learners if one.is_changed or one.id in self._untold]
         await self._write([one for one in changed if one.id not in self._removed], slices)
         for one in learners:
             if one.id not in self._removed:
                 self._hours[one.id] = one.device.hour
-                self._kept.put(one)
+                self._cache.put(one)
 
     def _resume(self, learner: Learner) -> None:
         """Take up a device that stayed in memory. What others read of it must not change before it is stored."""

@@ -22,7 +22,7 @@ STATE_HOURS = 24
 """At most so many hours are learned again when a state is read: a millisecond a field."""
 
 FIELDS_LIMIT = 4000
-"""Fields of devices whose states stay in memory between rounds; each takes 20 KB."""
+"""Fields of devices whose states stay in memory between rounds; each takes 30 KB."""
 
 Room = list[str | None]
 """Site and room."""
@@ -132,12 +132,12 @@ class Learner:
             self.fed.append((hour, means))
         return True
 
-    def decide(self, *, is_kept: bool) -> None:
+    def decide(self, *, is_cached: bool) -> None:
         """Decide whether the state is to be stored in this round; if not, the hours are stored with the predictions.
 
         Where it is, the hours of this round are not among them: they follow from the history, as the state does.
         """
-        if not is_kept or len(self.learned) + len(self.fed) > STATE_HOURS or self._is_its_hour():
+        if not is_cached or len(self.learned) + len(self.fed) > STATE_HOURS or self._is_its_hour():
             self.is_state_due = True
         if not self.is_state_due:
             for hour, means in self.fed:
@@ -161,7 +161,7 @@ class Learner:
         self.is_state_due, self.learned = False, LearnedHours(self.device.hour)
 
 
-class KeptLearners:
+class LearnerCache:
     """Learners between rounds, up to `FIELDS_LIMIT` fields. Who leaves for a round comes back at its end, or is read again."""
 
     def __init__(self, fields_limit: int = FIELDS_LIMIT) -> None:

@@ -328,9 +328,9 @@ class DeadPublisher(RecordingPublisher):
         raise Killed
 
 
-@pytest.mark.parametrize("is_kept", [False, True], ids=["states from the store", "states in memory"])
+@pytest.mark.parametrize("is_cached", [False, True], ids=["states from the store", "states in memory"])
 async def test_kill_at_every_await_leaves_the_state_of_an_undisturbed_run_and_tells_nothing_twice(
-    tmp_path: Path, is_kept: bool
+    tmp_path: Path, is_cached: bool
 ) -> None:
     first = START + 16 * 24
     async with stage(f"sqlite:///{tmp_path}/calm.db") as calm:
@@ -347,9 +347,9 @@ async def test_kill_at_every_await_leaves_the_state_of_an_undisturbed_run_and_te
             kills, trap = 0, Trap(countdown)
             for hour in range(first, first + 3):
                 room.now_ms = hour * HOUR_MS + 300_000
-                if not is_kept:
+                if not is_cached:
                     trap.countdown = countdown
-                if not is_kept or hour == first:
+                if not is_cached or hour == first:
                     await room.restart(ArmedStore(room.store, Trap(0)))  # type: ignore[arg-type]
                     room.service._store = ArmedStore(room.store, trap)  # type: ignore[assignment]
                     room.service._means = HourlyMeans(room.service._store)

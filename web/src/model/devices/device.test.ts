@@ -26,9 +26,9 @@ describe("a device", () => {
 
   test("is neither online nor offline once it is retired", () => {
     fleet.applyRecord(record("kitchen", { status: "offline", retiredAt: NOON }));
-    expect([kitchen()?.isRetired, kitchen()?.presence]).toEqual([true, "unknown"]);
+    expect([kitchen()?.isRetired, kitchen()?.presence(NOON)]).toEqual([true, "unknown"]);
     fleet.applyRecord(record("kitchen", { status: "offline" }));
-    expect([kitchen()?.isRetired, kitchen()?.presence]).toEqual([false, "offline"]);
+    expect([kitchen()?.isRetired, kitchen()?.presence(NOON)]).toEqual([false, "offline"]);
   });
 
   test("has the state that it reported last, once its record is loaded", () => {
