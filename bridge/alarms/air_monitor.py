@@ -110,10 +110,10 @@ class AirMonitor:
         assessed = [] if window is None else self._assess(device_id, window, now_ms, by)
         return self._body(device_id, window, assessed, now_ms, by)
 
-    def standards(self, scale: AirScale | None = None) -> dict[str, Any]:
-        """Return the bands of the standards as JSON types: `scale`, `standards`; by the bridge's scale if none is given."""
-        scale = scale or self.scale
-        return {"scale": scale.value, "standards": [one.public() for one in field_bands(scale)]}
+    def standards(self, scale: str | None = None) -> dict[str, Any]:
+        """Return the bands of the standards as JSON types: `scale`, `standards`. `scale` as in `public`."""
+        by = self.scale if scale is None else AirScale(scale)
+        return {"scale": by.value, "standards": [one.public() for one in field_bands(by)]}
 
     def _body(
         self, device_id: str, window: DeviceWindow | None, assessed: Sequence[Assessment], now_ms: int, scale: AirScale

@@ -33,7 +33,7 @@ class StandardsParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scale: Annotated[AirScale | None, Field(description="the index; unset: that of `air.scale`")] = None
+    scale: Annotated[Literal["us-epa", "european"] | None, Field(description="the index; unset: that of `air.scale`")] = None
 
 
 class AssessmentsApi:
