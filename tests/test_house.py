@@ -158,7 +158,7 @@ FORMER_NAMES = frozenset(
         Wish EVERYTHING wants Audience Audiences Published Parcel Heard position floor catch_breath away_since Left Link
         StraightLink PlainLink Emits Wire Backlog Outbox Forms Incoming FrameReader Talk greet hear forget attend converse
         tend Gate Visitor strangers Entrance Arrivals Stay Stays Sight Shown AJAR Right SEE SEND Scope Control
-        ExternalTokens Enrolment turn Act note about Kept kept KeptUsers KeptKeys KeptSessions KeptAudit KeptDevices
+        ExternalTokens Enrolment turn Act about Kept kept KeptUsers KeptKeys KeptSessions KeptAudit KeptDevices
         KeptCommands remember recall settle Keeping tidy RollingUp Settlement over Book Way Lower Upper Dialect Turns Reach
         TappedSocket publish_stream Decodes joined asking straight
         read_user read_key read_session read_device read_command read_act

@@ -51,8 +51,8 @@ def _offset_ms(zone: tzinfo, at_ms: int) -> int:
     return 0 if offset is None else round(offset.total_seconds() / 60) * _MINUTE_MS
 
 
-def joined(parts: Iterable[tuple[OffsetSpan, Iterable[Bucket]]]) -> list[Bucket]:
-    """Return the buckets of consecutive spans, with those of the same local start joined, by rising time and device."""
+def merged(parts: Iterable[tuple[OffsetSpan, Iterable[Bucket]]]) -> list[Bucket]:
+    """Return the buckets of consecutive spans, with those of the same local start merged, by rising time and device."""
     found: dict[tuple[int, str], Bucket] = {}
     for span, buckets in parts:
         for bucket in buckets:
@@ -65,11 +65,11 @@ def _sum(one: Bucket, other: Bucket) -> Bucket:
     """The start is that of `one`, the earlier part."""
     fields = dict(one.fields)
     for name, summary in other.fields.items():
-        fields[name] = _joined(fields[name], summary) if name in fields else summary
+        fields[name] = _merged(fields[name], summary) if name in fields else summary
     return Bucket(one.device_id, one.start_ms, one.count + other.count, fields)
 
 
-def _joined(one: FieldSummary, other: FieldSummary) -> FieldSummary:
+def _merged(one: FieldSummary, other: FieldSummary) -> FieldSummary:
     count = one.count + other.count
     mean = (one.mean * one.count + other.mean * other.count) / count
     return FieldSummary(min(one.low, other.low), mean, max(one.high, other.high), count)

@@ -16,7 +16,7 @@ from bridge.api.describe import describes
 from bridge.api.device_authorizer import DeviceAuthorizer
 from bridge.api.middleware.problems import json_response, problem
 from bridge.api.openapi.models import Latest, MeasurementResponse, ReadingsPage
-from bridge.api.readings.local_days import OffsetSpan, joined, offset_spans
+from bridge.api.readings.local_days import OffsetSpan, merged, offset_spans
 from bridge.core.access.permissions import Permission
 from bridge.core.devices.local_time import parse_zone
 from bridge.core.query import READINGS_LIMIT, Bucket, FieldSummary, ReadingsQuery
@@ -204,7 +204,7 @@ class ReadingsApi:
         for span in offset_spans(zone, *span_ms):
             part = replace(query, from_ms=span.from_ms, to_ms=span.to_ms)
             parts.append((span, await history.buckets(part, every_ms, fields, span.offset_ms)))
-        return joined(parts)[: query.limit]
+        return merged(parts)[: query.limit]
 
     @_describes("The newest reading of each device", answers={200: Latest}, problems=(503,))
     async def _latest(self, request: web.Request) -> web.Response:

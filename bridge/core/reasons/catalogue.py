@@ -107,7 +107,7 @@ REASONS: Mapping[str, str] = {
     "subscription.own": "{pattern} has only topics of the bridge's own messages ({setting})",
     "subscription.limit": "the limit of {limit} stored subscriptions is reached: remove one",
     "survey.running": "a survey is running already: wait until it has finished",
-    "retry.running": "a retry is already running: wait until it has finished",
+    "quarantine.busy": "the quarantine is being retried or cleared: wait until that has finished",
     "push.otherUser": "this browser is subscribed for another user: unsubscribe it there first",
     "request.tooMany": "too many attempts: try again in {seconds} s",
     "request.parameters": "wrong parameters: {names}",

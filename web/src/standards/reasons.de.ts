@@ -90,7 +90,7 @@ export const reasons: ReasonMessages = {
   "reason.subscription.own": "{pattern} hat nur Topics der eigenen Nachrichten der Bridge ({setting})",
   "reason.subscription.limit": "die Grenze von {limit} gespeicherten Abonnements ist erreicht: eines entfernen",
   "reason.survey.running": "die Topics werden schon abgehört: das Ende abwarten",
-  "reason.retry.running": "ein erneuter Versuch läuft schon: das Ende abwarten",
+  "reason.quarantine.busy": "die abgelehnten Nachrichten werden schon erneut versucht oder gelöscht: das Ende abwarten",
   "reason.push.otherUser": "dieser Browser ist für eine andere Person angemeldet: dort zuerst abmelden",
   "reason.request.tooMany": "zu viele Versuche: in {seconds} s erneut versuchen",
   "reason.request.parameters": "falsche Parameter: {names}",

@@ -93,7 +93,7 @@ export const reasons = {
   "reason.subscription.own": "{pattern} has only topics of the bridge's own messages ({setting})",
   "reason.subscription.limit": "the limit of {limit} stored subscriptions is reached: remove one",
   "reason.survey.running": "a survey is running already: wait until it has finished",
-  "reason.retry.running": "a retry is already running: wait until it has finished",
+  "reason.quarantine.busy": "the quarantine is being retried or cleared: wait until that has finished",
   "reason.push.otherUser": "this browser is subscribed for another user: unsubscribe it there first",
   "reason.request.tooMany": "too many attempts: try again in {seconds} s",
   "reason.request.parameters": "wrong parameters: {names}",

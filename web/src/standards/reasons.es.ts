@@ -90,7 +90,7 @@ export const reasons: ReasonMessages = {
   "reason.subscription.own": "{pattern} solo tiene temas de los mensajes del propio puente ({setting})",
   "reason.subscription.limit": "se alcanzó el límite de {limit} suscripciones guardadas: elimine una",
   "reason.survey.running": "ya hay una escucha de temas en marcha: espere a que termine",
-  "reason.retry.running": "ya hay un reintento en marcha: espere a que termine",
+  "reason.quarantine.busy": "los mensajes rechazados ya se están reintentando o borrando: espere a que termine",
   "reason.push.otherUser": "este navegador está suscrito por otra persona: cancele primero esa suscripción",
   "reason.request.tooMany": "demasiados intentos: inténtelo de nuevo en {seconds} s",
   "reason.request.parameters": "parámetros incorrectos: {names}",

@@ -90,7 +90,7 @@ export const reasons: ReasonMessages = {
   "reason.subscription.own": "{pattern} n’a que des topics des messages du pont lui-même ({setting})",
   "reason.subscription.limit": "la limite de {limit} abonnements enregistrés est atteinte : supprimez-en un",
   "reason.survey.running": "une écoute des topics est déjà en cours : attendez qu’elle se termine",
-  "reason.retry.running": "une nouvelle tentative est déjà en cours : attendez qu’elle se termine",
+  "reason.quarantine.busy": "les messages rejetés sont déjà en cours de relance ou de suppression : attendez la fin",
   "reason.push.otherUser": "ce navigateur est abonné pour une autre personne : désabonnez-le d’abord là-bas",
   "reason.request.tooMany": "trop de tentatives : réessayez dans {seconds} s",
   "reason.request.parameters": "paramètres incorrects : {names}",

@@ -90,7 +90,7 @@ export const reasons: ReasonMessages = {
   "reason.subscription.own": "{pattern}: здесь только собственные сообщения моста ({setting})",
   "reason.subscription.limit": "достигнут предел сохранённых подписок: {limit}. Удалите одну",
   "reason.survey.running": "топики уже прослушиваются: дождитесь окончания",
-  "reason.retry.running": "повтор уже выполняется: дождитесь окончания",
+  "reason.quarantine.busy": "отклонённые сообщения уже разбираются заново или удаляются: дождитесь окончания",
   "reason.push.otherUser": "этот браузер подписан другим пользователем: сначала отмените подписку там",
   "reason.request.tooMany": "слишком много попыток: повторите через {seconds} с",
   "reason.request.parameters": "неверные параметры: {names}",
