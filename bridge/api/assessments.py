@@ -71,6 +71,7 @@ class AssessmentsApi:
         "The classes of each standard as bands of values, as drawn in charts",
         tag="readings",
         permission=Permission.READ,
+        by_link=True,
         query=StandardsParameters,
         answers={200: StandardsResponse},
     )

@@ -32,7 +32,8 @@ NEW = {"title": "Hall", "view": "#/device/hall?range=24h", "devices": ["hall"]}
 OTHERS = ("stove", "fridge", "cellar", "Kitchen", "operator", "viewer", "gateway")
 """Devices, a site, people and programs that the link of the hall must not tell of."""
 SHOWN = {
-    "/api/v1/readings", "/api/v1/readings/latest", "/api/v1/measurements", "/api/v1/assessments", "/api/v1/predictions",
+    "/api/v1/readings", "/api/v1/readings/latest", "/api/v1/measurements", "/api/v1/assessments", "/api/v1/standards",
+    "/api/v1/predictions",
     "/ws/latest", "/api/v1/devices", "/api/v1/devices/{id}", "/api/v1/sensors", "/api/v1/sensors/{id}", "/auth/me",
 }  # fmt: skip
 HEARING = ("/ws", "/api/v1/ws", "/api/v1/ws/secure", "/api/v1/ws?channel=readings")

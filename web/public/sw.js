@@ -51,6 +51,12 @@ const TEXTS = {
     ended: "Ce navigateur n’est plus notifié",
     remedy: "Ouvrez la page pour réactiver les notifications.",
   },
+  de: {
+    title: "Ein Alarm hat sich geändert",
+    body: "Öffnen Sie die Seite, um ihn zu sehen. Kein Gerät zum Schutz von Leben.",
+    ended: "Dieser Browser wird nicht mehr benachrichtigt",
+    remedy: "Öffnen Sie die Seite, um Benachrichtigungen wieder einzuschalten.",
+  },
 };
 
 const texts = () => TEXTS[navigator.language.split("-")[0]] ?? TEXTS.en;

@@ -59,7 +59,7 @@ const NOT_FOUND = 404;
 const FORBIDDEN = 403;
 const MAX_REASON_LENGTH = 1000;
 /** What a shared link shows. */
-const SHARED_PATHS = /^(api\/v1\/(readings|measurements|assessments|predictions|devices)\b(?!.*\/commands)|health$)/;
+const SHARED_PATHS = /^(api\/v1\/(readings|measurements|assessments|standards|predictions|devices)\b(?!.*\/commands)|health$)/;
 
 /** An error response. The message is the bridge's own. */
 export class ApiError extends Error {
@@ -174,9 +174,9 @@ export class ApiClient {
     return parseReports(await this.#get(`api/v1/assessments?${query}`));
   }
 
-  /** The classes of the standards that the bridge judges by; none of an older bridge. */
-  async standards(): Promise<Standard[]> {
-    return parseStandards(await this.#getIfServed("api/v1/standards"));
+  /** The classes of the standards, by the bridge's own index unless one is given; none of an older bridge. */
+  async standards(scale: AirScale | null = null): Promise<Standard[]> {
+    return parseStandards(await this.#getIfServed(`api/v1/standards${scale === null ? "" : `?scale=${scale}`}`));
   }
 
   /** Of one device, in the span; none of an older bridge. */

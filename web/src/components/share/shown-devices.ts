@@ -1,6 +1,7 @@
 import type { Device } from "../../model/devices/device";
 import type { RankedDevice, StatusFilter } from "../../model/devices/ranking";
 import { matches } from "../../model/devices/ranking";
+import { roomKey } from "../../model/history/series";
 import type { Route } from "../../model/route";
 import { readParam } from "../../model/view-param";
 
@@ -22,6 +23,12 @@ export function devicesOf(route: Route, query: string | null, ranked: readonly R
     case "feed": {
       const text = (readParam(query, "device") ?? "").trim().toLowerCase();
       return all.filter(({ id }) => id.toLowerCase().includes(text));
+    }
+    case "measurement":
+      return all.filter(({ entries }) => entries.has(route.name));
+    case "compare": {
+      const keys = new Set((readParam(query, "with") ?? "").split(","));
+      return all.filter(({ id, record }) => keys.has(id) || (record?.room != null && keys.has(roomKey(record.room))));
     }
     default:
       return null;
