@@ -96,7 +96,7 @@ async def test_login_and_logout_apply_to_every_tab(browser: Browser, made: Guard
 
 
 async def test_each_role_sees_only_the_controls_it_may_use(browser: Browser, made: Guarded) -> None:
-    navigation = ["Overview", "Feed", "Health"]
+    navigation = ["Overview", "Compare", "Feed", "Health"]
     send = "Send"
 
     async with browser_context(browser, made.base) as page:
@@ -133,7 +133,7 @@ async def test_each_role_sees_only_the_controls_it_may_use(browser: Browser, mad
 
     async with browser_context(browser, made.base) as page:
         await log_in(page, "admin", PASSWORD)
-        await expect(page.locator("nav a")).to_have_text(["Overview", "Feed", "Add", "Health", "Admin"])
+        await expect(page.locator("nav a")).to_have_text(["Overview", "Compare", "Feed", "Add", "Health", "Admin"])
         await page.goto("/#/device/hall")
         await page.get_by_role("button", name="Edit").click()
         await page.route(re.compile("/api/v1/devices/hall$"), lambda route: route.fulfill(status=403, body="{}"))
@@ -208,7 +208,7 @@ async def test_open_page_asks_for_a_login_after_the_bridge_restarts_with_authent
         context = await browser.new_context(base_url=base_of(bridge))
         page = await context.new_page()
         await page.goto("/#/feed")
-        await expect(page.locator(".connection")).to_have_text("Live")
+        await expect(page.locator(".connection")).to_have_text("No data yet")
         await expect(page.locator(".account")).to_have_count(0)
     access = access_settings(admin_password=SecretStr(PASSWORD))
     async with start_bridge(broker_url, store, http=http, access=access):

@@ -293,7 +293,7 @@ async def test_everybody_changes_their_own_password_and_stays_logged_in(shared_b
 async def test_views_are_hidden_from_those_who_may_not_use_them(shared_browser: Browser, site: Guarded) -> None:
     async with browser_context(shared_browser, site.base) as page:
         await log_in(page, "operator", PASSWORD)
-        await expect(page.locator("nav a")).to_have_text(["Overview", "Feed", "Health"])
+        await expect(page.locator("nav a")).to_have_text(["Overview", "Compare", "Feed", "Health"])
         for view in VIEWS:
             await open_view(page, site, view)
             await expect(page.locator(".admin")).to_contain_text("You do not have permission to do this.")

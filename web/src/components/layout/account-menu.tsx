@@ -26,7 +26,7 @@ export function AccountMenu({ session }: { session: AuthSession }): JSX.Element 
     await session.logout().catch(() => (hasFailed.value = true));
   };
   return (
-    <details class="account" ref={details}>
+    <details class="popover account" ref={details}>
       <summary title={t("auth.account", { name, role })}>
         <Icon name="person" />
         <span class="visually-hidden">{t("auth.account", { name, role })}</span>

@@ -27,7 +27,7 @@ export function UnitsMenu(): JSX.Element {
   const isOpen = useSignal(false);
   useEffect(() => closeFromOutside(details), []);
   return (
-    <details class="account units" ref={details} onToggle={(event) => (isOpen.value = event.currentTarget.open)}>
+    <details class="popover units" ref={details} onToggle={(event) => (isOpen.value = event.currentTarget.open)}>
       <summary>{t("units.label")}</summary>
       <div class="menu">{isOpen.value && <UnitsForm />}</div>
     </details>
