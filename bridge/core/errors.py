@@ -22,7 +22,7 @@ BridgeError
 │   └── DeviceError · LocationError · ReadingError
 ├── DeviceExists · TooManyDevices
 ├── LocationExists · LocationInUse · TooManyLocations · UnknownLocation
-├── UnknownReading
+├── UnknownReading · UnknownNote · TooManyNotes
 ├── SubscriptionExists · UnknownSubscription · TooManySubscriptions · SurveyRunning
 ├── UnknownDevice
 │   └── DeviceNotInScope

@@ -443,10 +443,11 @@ async def test_keys_that_are_not_taken_are_kept_with_reason_last_value_and_since
     ignoring(rig, {"uptime": "unknown key", "ssid": "unknown key"}, uptime=5)
     rig.wait(60)
     ignoring(rig, {"uptime": "unknown key"}, uptime=65)
+    unknown: dict[str, object] = {"key": "key.unknown", "parameters": {}}
     shown = rig.registry.get("a").also_sends_public()["alsoSends"]
     assert shown == {
-        "uptime": {"reason": "unknown key", "since": "2025-12-29T09:20:00.000Z", "lastValue": 65},
-        "ssid": {"reason": "unknown key", "since": "2025-12-29T09:20:00.000Z"},
+        "uptime": {"reason": "unknown key", "since": "2025-12-29T09:20:00.000Z", "lastValue": 65, "cause": unknown},
+        "ssid": {"reason": "unknown key", "since": "2025-12-29T09:20:00.000Z", "cause": unknown},
     }
 
 

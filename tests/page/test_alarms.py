@@ -367,7 +367,7 @@ async def test_rule_of_ones_own_is_shown_by_its_message_in_every_language(browse
     await page.goto(f"{dashboard.base}/#/alarms")
     await expect(item(page, "Freezer 4.5 °C")).to_contain_text("Close its door.")
     await expect(item(page, "Freezer 4.5 °C")).to_contain_text("Стандарт, неизвестный этой странице")
-    await expect(page.locator(".alarm-item h3").first).to_have_text("Угарный газ 212 ppm: Cellar, Home")
+    await expect(page.locator(".alarm-item h3").first).to_have_text("Угарный газ 212 млн⁻¹: Cellar, Home")
     await close(context)
 
 

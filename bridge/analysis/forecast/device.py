@@ -151,7 +151,9 @@ class DeviceForecasts:
         return device
 
     def _current(self) -> list[tuple[str, FieldSeries]]:
-        return [(name, one) for name, one in self._fields.items() if one.profile.hour == self._hour]
+        """In the order of `FORECAST_FIELDS`, whichever came first: the state that is read back has that order too."""
+        fields = self._fields
+        return [(name, fields[name]) for name in FORECAST_FIELDS if name in fields and fields[name].profile.hour == self._hour]
 
     def _slots_from(self, hour: int) -> tuple[int, ...]:
         """Return the slots of an hour and the next six; of those that follow each other, only the last is computed."""

@@ -89,7 +89,7 @@ async def test_clients_are_notified_when_the_bridge_stops(start_bridge: StartBri
         running.stop()
         await until(lambda: not listener.client.connected)
     (body,) = listener.of("systemEvent")
-    assert list(body) == ["level", "message", "data", "timestamp"]
+    assert list(body) == ["level", "message", "data", "timestamp", "cause"]
     assert (body["level"], body["message"]) == ("warning", "the bridge is stopping")
 
 

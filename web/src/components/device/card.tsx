@@ -112,7 +112,7 @@ function CardValue({ device, primaryValue: { measurement, entry, judgement }, is
       {isVisible ? (
         <Sparkline field={measurement.name} points={points} intervalMs={device.intervalMs} tone={`${severity} ${isOld} ${device.isOffline}`} />
       ) : (
-        <div class="sparkline" />
+        <canvas class="sparkline" aria-hidden="true" />
       )}
     </div>
   );
