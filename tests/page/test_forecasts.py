@@ -111,7 +111,7 @@ async def test_pointer_shows_the_hour_of_the_forecast(dashboard: Dashboard) -> N
     await expect(co2.locator(".hovered time")).to_have_text(re.compile(r"^Forecast \d\d:00 – \d\d:00$"))
     await expect(co2.locator(".value")).to_have_attribute("data-forecast", "true")
     await expect(co2.locator(".value .figure")).to_have_text("960")
-    await expect(co2.locator(".hovered span")).to_have_text("750 – 1,170")
+    await expect(co2.locator(".hovered .band")).to_have_text("750 – 1,170")
     await over.hover(position={"x": box["width"] * 0.4, "y": box["height"] / 2})
     await expect(co2.locator(".value")).to_have_attribute("data-forecast", "false")
     await expect(co2.locator(".hovered time")).not_to_contain_text("Forecast")
@@ -137,6 +137,7 @@ async def test_zooming_into_the_forecast_stays_live(dashboard: Dashboard) -> Non
     page = dashboard.page
     over = chart(page, CO2).locator(".u-over")
     await expect(chart(page, CO2).locator(".forecast-record")).to_be_visible()
+    await over.scroll_into_view_if_needed()
     box = await over.bounding_box()
     assert box is not None
     y = box["y"] + box["height"] / 2

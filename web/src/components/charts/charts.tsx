@@ -112,23 +112,24 @@ function Caption({ device, measurement, hovered: under, prediction, standard, me
   const shown = hour ? { at: hour.at, mean: hour.mean, min: hour.low, max: hour.high } : hovered;
   const hasBand = shown !== null && shown.min !== shown.max;
   const level = shown && standard ? classText(standard, shown.mean) : null;
+  const marked = under?.annotations.map(annotationText).join(" · ");
   return (
     <figcaption>
       <h3>{fieldLabel(measurement)}</h3>
-      {shown && (
+      {(shown || marked) && (
         <p class="hovered">
+          {shown && <time>{hour ? t("forecast.hovered", hourTimes(hour.at)) : formats.value.moment(shown.at, store.now.peek())}</time>}
+          {hasBand && <span class="band">{text(shown.min)} – {text(shown.max)}</span>}
           {level && <span>{level}</span>}
-          {hasBand && <span>{text(shown.min)} – {text(shown.max)}</span>}{" "}
-          <time>{hour ? t("forecast.hovered", hourTimes(hour.at)) : formats.value.moment(shown.at, store.now.peek())}</time>
+          {marked && <span class="marked">{marked}</span>}
         </p>
       )}
-      {!hovered && entry && device.isStale(entry) && <p class="hovered">{t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</p>}
+      {!shown && !marked && entry && device.isStale(entry) && <p class="hovered">{t("value.age", { age: ageText(store.now.peek() - entry.measuredAt) })}</p>}
       <p class="value" data-flagged={!hovered && Boolean(entry?.flag)} data-forecast={hour !== null}>
         <span class="figure">{shown ? text(shown.mean) : valueText(entry?.value ?? null, measurement.name)}</span>
         {unit}
       </p>
       {menu}
-      {under !== null && under.annotations.length > 0 && <p class="marked">{under.annotations.map(annotationText).join(" · ")}</p>}
     </figcaption>
   );
 }
