@@ -6,7 +6,7 @@ import asyncio
 import random
 import subprocess
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -239,7 +239,9 @@ async def bridge_terminated(folder: Path, progress: Progress, *, times: int = 20
         )  # fmt: skip
 
 
-async def clock_jumps(folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 5) -> Report:
+async def clock_jumps(
+    folder: Path, progress: Progress, *, rate: int = 500, seconds: float = 5, offsets: Sequence[int] = (3600, 0, -3600, 0)
+) -> Report:
     """The bridge's clock is an hour ahead, then an hour behind, with a restart in each; in the end a device falls silent.
 
     Each jump is said, `latest` advances, and silence is measured by a clock that nobody sets.
@@ -247,7 +249,7 @@ async def clock_jumps(folder: Path, progress: Progress, *, rate: int = 500, seco
     clock = folder / "clock"
     folder.mkdir(parents=True, exist_ok=True)
     clock.write_text("0")
-    offsets, not_in_health, stuck = (3600, 0, -3600, 0), 0, 0
+    not_in_health, stuck = 0, 0
     async with (
         MongoStage(folder, environment={"BRIDGE_CLOCK": str(clock)}).on() as stage,
         stage.load(rate),

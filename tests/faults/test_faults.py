@@ -34,7 +34,7 @@ SHORT: dict[str, Scenario] = {
     "links faulty": partial(scenarios.links_faulty, faults=(Fault.SLICES, Fault.RESET), seconds=2, rate=RATE),
     "hostile": partial(scenarios.hostile_fifth, count=4000, rate=2000),
     "terminated": partial(scenarios.bridge_terminated, times=2, rate=RATE),
-    "clock": partial(scenarios.clock_jumps, rate=50, seconds=1),
+    "clock": partial(scenarios.clock_jumps, rate=50, seconds=1, offsets=(3600, -3600)),
     "readings dropped": partial(scenarios.readings_dropped, times=1, retention_seconds=2, rate=RATE),
     **{
         f"sqlite {name}": partial(file_fault, fault=fault, times=1, seconds=1, rate=RATE) for name, fault in FILE_FAULTS.items()

@@ -22,7 +22,7 @@ from tests.core.formats.decoding import TOPICS, route
 from tests.core.formats.test_payloads import FOLDER, payload_of
 from tests.core.test_decode import assert_well_formed, message
 
-MESSAGES = 5000
+MESSAGES = 1500
 GROWTH_LIMIT_BYTES = 64 * 1024 * 1024
 PAGE = resource.getpagesize()
 
@@ -161,8 +161,8 @@ def test_hostile_messages_are_all_counted_and_memory_does_not_grow(name: FormatN
             assert_well_formed(decoded)
     gc.collect()
     assert outcomes.total() == MESSAGES
-    assert outcomes["stored"] > 50, outcomes
-    assert outcomes["rejected"] > 500, outcomes
+    assert outcomes["stored"] > MESSAGES / 100, outcomes
+    assert outcomes["rejected"] > MESSAGES / 10, outcomes
     assert resident_bytes() - before < GROWTH_LIMIT_BYTES
 
 

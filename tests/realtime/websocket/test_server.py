@@ -294,7 +294,7 @@ SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 @pytest.mark.usefixtures("without_collector")
 async def test_disconnected_clients_are_freed(bridge: Bridge, path: str) -> None:
     before = {id(one): one for one in clients()}  # of bridges stopped before; held, so that no id is used again
-    for _ in range(20):
+    for _ in range(8):
         async with Plain.connected(bridge, path) as client:
             if path == "/ws/device":
                 await client.send(type="auth", name="esp01", password="x")
