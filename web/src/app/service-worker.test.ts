@@ -103,7 +103,8 @@ describe("a message", () => {
     ["ru", "Тревога изменилась"],
     ["es-MX", "Una alarma ha cambiado"],
     ["fr", "Une alarme a changé"],
-    ["de", "An alarm has changed"],
+    ["de-AT", "Ein Alarm hat sich geändert"],
+    ["it", "An alarm has changed"],
   ])("in %s is %s", async (language, title) => {
     worker = new Worker(language);
     await worker.push(null);
