@@ -94,7 +94,7 @@ async def different_forecasts(store: Store, hours: int) -> list[str]:
 def is_close(one: Any, other: Any, tolerance: float = 1e-9) -> bool:
     """Whether two documents are the same but for the last bits of their floats; predictions and intervals are rounded.
 
-    The mean of an hour is summed from readings, or from the rollups of its minutes once there are any: in another order.
+    States are restored from what was stored last and the hours since then.
     """
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(is_close(value, other[name], tolerance) for name, value in one.items())

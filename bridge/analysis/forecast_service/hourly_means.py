@@ -16,6 +16,10 @@ from bridge.ports import Store
 BUCKETS_AT_ONCE = 100
 """Hours of devices in one answer of the store: a millisecond of building objects."""
 
+_DECIMALS = 6
+"""A mean is summed from readings, or from rollups once there are any: in another order, with other last bits. Rounded it is the
+same, so that a bridge that was killed comes to the same state."""
+
 _READINGS_AT_ONCE = 250
 READINGS_LIMIT = 10_000
 """Of one hour: a field of a device that sends more, and flagged values among them, is left out of that hour."""
@@ -69,7 +73,7 @@ class HourlyMeans:
                         counts[name] += 1
             read += len(page)
             if len(page) < _READINGS_AT_ONCE:
-                return {name: sums[name] / count for name, count in counts.items() if count}
+                return {name: round(sums[name] / count, _DECIMALS) for name, count in counts.items() if count}
             if read >= READINGS_LIMIT:
                 return {}
             since = page[-1].seq
@@ -85,7 +89,7 @@ def _means(fields: Mapping[str, FieldSummary]) -> tuple[dict[str, float], list[s
             if _may_be_flagged(of, summary):
                 doubtful.append(name)
             else:
-                means[name] = summary.mean
+                means[name] = round(summary.mean, _DECIMALS)
     return means, doubtful
 
 
