@@ -34,11 +34,6 @@ _KEY = re.compile("[0-9a-f]{64}")
 _BRIDGE_ID = re.compile("[0-9a-f]{16}")
 
 
-def new_bridge_id() -> str:
-    """Return 16 hex digits, drawn at random."""
-    return secrets.token_hex(8)
-
-
 async def cluster_key(store: KeyValueStore, cluster: str) -> bytes:
     """Return the 32 bytes with which the bridges of a cluster seal messages; the first bridge draws them.
 

@@ -21,7 +21,7 @@ from bridge.api.websocket_stats import WebSocketsApi
 from bridge.cluster.leadership import Leadership
 from bridge.cluster.relay import Relay
 from bridge.cluster.shared_writer import NoCursor
-from bridge.core.decode import Decoder, Route
+from bridge.core.decode import Decoder
 from bridge.core.devices.profiles import Profiles
 from bridge.core.errors import RuleFileError, SettingsError
 from bridge.core.health import Health
@@ -305,10 +305,6 @@ def chain(publishers: tuple[*tuple[PublisherStage, ...], Publisher]) -> Publishe
     for stage in reversed(stages):
         stage.next, following = following, stage
     return following
-
-
-def all_routes(settings: Settings) -> tuple[Route, ...]:
-    return (*DEVICE_ROUTES, *settings.routes, EVENTS)
 
 
 async def load_routes(decoder: Decoder, settings: Settings, store: KeyValueStore) -> None:

@@ -1,12 +1,10 @@
-"""Floods are told by summaries, and the figures of how alarms are handled."""
+"""When alarms are a flood, and the figures of how alarms are handled."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bridge.alarms.actions import ActionKind, OperatorAction
 from bridge.alarms.conditions import Above
-from bridge.alarms.floods import FloodFilter
+from bridge.alarms.floods import RaiseRate
 from bridge.alarms.fold import AlarmFold
 from bridge.alarms.kpis import kpis
 from bridge.alarms.record import Transition
@@ -27,45 +25,19 @@ def raises(number: int, every_ms: int, site: str | None = "Home", start_ms: int 
     return said
 
 
-def test_more_than_ten_alarms_in_ten_minutes_are_told_by_one_summary_a_second() -> None:
-    flood, alone, told = FloodFilter(), 0, []
-    for transition in raises(10_000, 1):
-        alone += flood.announces(transition)
-        told += flood.summaries(transition.at_ms)
-    told += flood.summaries(START_MS + 20 * SECOND_MS)
-    assert alone == 10
-    assert len(told) <= 12
-    assert sum(one.number for one in told) == 9990
-    assert told[0].public()["rules"] == {"hot": told[0].number}
-    assert told[0].first.record.device_id == "Home-10"
-
-
-def test_flood_at_one_site_leaves_the_others_alone() -> None:
-    flood = FloodFilter()
-    for transition in raises(50, SECOND_MS):
-        flood.announces(transition)
-    assert [flood.announces(one) for one in raises(1, 1, "Work")] == [True]
-    assert flood.floods == {"Home": True, "Work": False}
-
-
-def test_flood_ends_when_fewer_than_five_alarms_are_younger_than_ten_minutes() -> None:
-    flood = FloodFilter()
-    said = raises(11, MINUTE_MS // 2)
-    assert [flood.announces(one) for one in said] == [True] * 10 + [False]
-    last_ms = said[-1].at_ms
-    assert flood.summaries(last_ms + 8 * MINUTE_MS - 1)
-    assert flood.floods == {"Home": True}
-    flood.summaries(last_ms + 8 * MINUTE_MS)
-    assert flood.floods == {"Home": False}
-    assert flood.summaries(last_ms + HOUR_MS) == []
-    assert flood.floods == {}
-
-
-def test_quiet_alarms_are_neither_told_nor_part_of_a_flood() -> None:
-    flood = FloodFilter()
-    quiet = [replace(one, record=replace(one.record, suppressed_by="very-hot")) for one in raises(50, 1)]
-    assert not any(flood.announces(one) for one in quiet)
-    assert flood.floods == {}
+def test_flood_begins_with_the_eleventh_alarm_and_ends_when_fewer_than_five_are_younger_than_ten_minutes() -> None:
+    rate, times_ms = RaiseRate(), [START_MS + one * MINUTE_MS // 2 for one in range(11)]
+    floods = []
+    for at_ms in times_ms:
+        rate.add(at_ms)
+        floods.append(rate.is_flood)
+    assert floods == [False] * 10 + [True]
+    rate.update(times_ms[-1] + 8 * MINUTE_MS - 1)
+    assert rate.is_flood
+    rate.update(times_ms[-1] + 8 * MINUTE_MS)
+    assert not rate.is_flood
+    rate.update(times_ms[-1] + HOUR_MS)
+    assert len(rate) == 0
 
 
 def test_figures_of_a_day() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.cluster.envelope import BusFault, BusMessageError, Opener, Sealer
-from bridge.cluster.members import BEAT_SECONDS, CLOCK_LIMIT_SECONDS, Members, cluster_key, new_bridge_id
+from bridge.cluster.members import BEAT_SECONDS, CLOCK_LIMIT_SECONDS, Members, cluster_key
 from bridge.core.errors import SettingsError, StoreError, StoreUnavailable
 from bridge.pipeline.clock import monotonic_seconds
 from bridge.ports import BridgeRecord, Store
@@ -41,7 +41,7 @@ async def store(mongo_url: str) -> AsyncIterator[Store]:
 
 
 def members(store: Store, clock: Clock | None = None, *, number: int = 0, beat_seconds: float = BEAT_SECONDS) -> Members:
-    own = BridgeRecord(new_bridge_id(), "host", 12, 1_767_000_000_000, "3.0", "http://host:3000")
+    own = BridgeRecord(secrets.token_hex(8), "host", 12, 1_767_000_000_000, "3.0", "http://host:3000")
     made = Members(store, own, number=lambda: number, beat_seconds=beat_seconds, monotonic=clock or monotonic_seconds)
     made.report = lambda: {"clients": 3}
     return made
@@ -119,7 +119,7 @@ async def test_an_outage_of_the_store_removes_no_member(store: Store) -> None:
     ("seconds", "direction"), [(CLOCK_LIMIT_SECONDS + 1, "ahead of"), (-CLOCK_LIMIT_SECONDS - 1, "behind")]
 )
 async def test_a_bridge_with_a_wrong_clock_does_not_join(store: Store, seconds: float, direction: str) -> None:
-    wrong = Members(store, BridgeRecord(new_bridge_id()), clock=lambda: time.time() + seconds)
+    wrong = Members(store, BridgeRecord(secrets.token_hex(8)), clock=lambda: time.time() + seconds)
     with pytest.raises(
         SettingsError, match=rf"[56]\.\d s {direction} that of the store: may differ by 5 s; synchronize both by NTP"
     ):
@@ -129,7 +129,7 @@ async def test_a_bridge_with_a_wrong_clock_does_not_join(store: Store, seconds: 
 
 @pytest.mark.parametrize("seconds", [CLOCK_LIMIT_SECONDS - 1, 1 - CLOCK_LIMIT_SECONDS])
 async def test_a_bridge_with_a_clock_that_is_a_little_wrong_joins(store: Store, seconds: float) -> None:
-    almost = Members(store, BridgeRecord(new_bridge_id()), clock=lambda: time.time() + seconds)
+    almost = Members(store, BridgeRecord(secrets.token_hex(8)), clock=lambda: time.time() + seconds)
     await almost.join()
     assert len(await store.bridges.all(10)) == 1
 
@@ -224,11 +224,6 @@ async def test_unknown_bridges_cause_at_most_one_read_a_second(store: Store) -> 
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def test_bridge_ids_differ_at_each_start() -> None:
-    assert len({new_bridge_id() for _ in range(100)}) == 100
-    Sealer(secrets.token_bytes(32), new_bridge_id(), cluster="plant")
 
 
 async def test_a_bridge_with_another_value_of_a_common_setting_is_refused_while_one_runs(store: Store) -> None:
