@@ -122,7 +122,7 @@ describe("the address", () => {
     expect(address.signal(VIEW).value).toBe("table");
   });
 
-  test("is returned to as it was left, with its scroll position", () => {
+  test("restores the choices and the scroll position of a history entry", () => {
     const { browser, address } = open("#/?q=kitchen");
     browser.scrollY = 700;
     browser.follow("#/device/a");

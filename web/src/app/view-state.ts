@@ -39,8 +39,8 @@ export interface Arrival {
 }
 
 /**
- * The fragment of the address: a path and what the user chose there. An entry without a query that is opened anew gets what this
- * browser remembers for its page; one that is returned to stays as it was left, so that "back" undoes a choice.
+ * The fragment of the address: a path and what the user chose there. A new history entry without a query gets the choices that this
+ * browser remembers for its page. An existing entry keeps its own, so that "back" undoes a choice.
  */
 export class ViewAddress {
   readonly fragment = signal<Fragment>({ path: "", query: null });
@@ -101,7 +101,7 @@ export class ViewAddress {
     if (this.#writes >= 1) this.flush();
   }
 
-  /** Goes back where the entry before this one has the path, so that it is shown as it was left. False otherwise. */
+  /** Goes back if the previous history entry has this path, which restores its choices and scroll position; else returns false. */
   goBackTo(path: string): boolean {
     if (this.#left.get(this.arrival.peek().number - 1)?.path !== path) return false;
     this.#window.history.back();

@@ -574,7 +574,6 @@ const page: Translated = {
   "share.public.once": "Kopieren Sie ihn jetzt: Er wird nicht noch einmal angezeigt.",
   "share.public.tooMany": "Zu viele Geräte für einen Link. Filtern Sie zuerst die Übersicht.",
   "share.public.all": "Alle öffentlichen Links",
-  "share.public.until": "Gültig bis {time}.",
   "links.title": "Öffentliche Links",
   "links.intro": "Sie zeigen eine Ansicht ohne Anmeldung. Ein widerrufener Link endet sofort, auch wo er gerade geöffnet ist.",
   "links.view": "Ansicht",

@@ -531,7 +531,6 @@ export const en = {
   "share.public.once": "Copy it now: it is not shown again.",
   "share.public.tooMany": "Too many devices for one link. Filter the overview first.",
   "share.public.all": "All public links",
-  "share.public.until": "Valid until {time}.",
   "links.title": "Public links",
   "links.intro": "They show a view without a login. A link that is revoked ends at once, also where it is open.",
   "links.view": "View",

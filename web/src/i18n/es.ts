@@ -573,7 +573,6 @@ const page: Translated = {
   "share.public.once": "Cópielo ahora: no se vuelve a mostrar.",
   "share.public.tooMany": "Demasiados dispositivos para un solo enlace. Filtre antes el resumen.",
   "share.public.all": "Todos los enlaces públicos",
-  "share.public.until": "Válido hasta el {time}.",
   "links.title": "Enlaces públicos",
   "links.intro": "Muestran una vista sin iniciar sesión. Un enlace revocado deja de funcionar de inmediato, también donde está abierto.",
   "links.view": "Vista",

@@ -573,7 +573,6 @@ const page: Translated = {
   "share.public.once": "Copiez-le maintenant : il ne sera plus affiché.",
   "share.public.tooMany": "Trop d’appareils pour un seul lien. Filtrez d’abord la vue d’ensemble.",
   "share.public.all": "Tous les liens publics",
-  "share.public.until": "Valable jusqu’au {time}.",
   "links.title": "Liens publics",
   "links.intro": "Ils montrent une vue sans connexion. Un lien révoqué cesse aussitôt de fonctionner, même là où il est ouvert.",
   "links.view": "Vue",
