@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC
 from pathlib import Path
-from typing import Any
 
-import orjson
 from pydantic import SecretStr
 
 from bridge.alarms.defaults import DEFAULT_RULES
@@ -19,7 +16,7 @@ from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast.fields import FORECAST_FIELDS
 from bridge.analysis.forecast_service import SETTLE_MS
 from bridge.analysis.forecast_service.hourly_means import BUCKETS_AT_ONCE, HourlyMeans
-from bridge.analysis.forecast_service.predictions import IntervalLog, bodies_of
+from bridge.analysis.forecast_service.predictions import INTERVAL_HOURS, IntervalLog, bodies_of
 from bridge.core.query import ReadingsQuery
 from bridge.ports import Store
 from bridge.settings import StoreSettings
@@ -69,7 +66,11 @@ async def forecast_until(clock: Path, store_url: str, hours: int) -> None:
 
 
 async def different_forecasts(store: Store, hours: int) -> list[str]:
-    """The devices whose state, predictions or intervals are not those that follow from the stored readings."""
+    """The devices whose state, predictions or intervals are not those that follow from the stored readings.
+
+    Of the intervals those of the last hours count: earlier ones are in the log until they are overwritten, but only of hours
+    that a round learned soon enough.
+    """
     means, limits, different = HourlyMeans(store), limits_of(DEFAULT_RULES), []
     for name in map(name_of, range(DEVICES)):
         device, intervals = DeviceForecasts(UTC), IntervalLog()
@@ -79,27 +80,16 @@ async def different_forecasts(store: Store, hours: int) -> list[str]:
                 device.feed(hour, values)
                 intervals.add(hour + 1, device.outer_intervals())
         [stored] = await store.predictions.get([name])
-        last, state = await stored_state(store, name)
-        is_same = last == device.hour == FIRST + hours - 1 and is_close(orjson.loads(state), orjson.loads(device.to_json()))
-        asked = [(field, hour) for field in FORECAST_FIELDS for hour in range(FIRST, FIRST + hours + 1)]
         logged = IntervalLog.from_json(stored.body["intervals"])
-        has_same = is_close(stored.body["predictions"], bodies_of(name, device, limits), 1e-4) and is_close(
-            [logged.get(*one) for one in asked], [intervals.get(*one) for one in asked], 1e-6
+        asked = [
+            (field, hour) for field in FORECAST_FIELDS for hour in range(device.hour + 2 - INTERVAL_HOURS, device.hour + 2)
+        ]
+        is_same = (
+            device.hour == FIRST + hours - 1
+            and await stored_state(store, name) == (device.hour, device.to_json())
+            and stored.body["predictions"] == bodies_of(name, device, limits)
+            and [logged.get(*one) for one in asked] == [intervals.get(*one) for one in asked]
         )
-        if not is_same or not has_same:
+        if not is_same:
             different.append(name)
     return different
-
-
-def is_close(one: Any, other: Any, tolerance: float = 1e-9) -> bool:
-    """Whether two documents are the same but for the last bits of their floats; predictions and intervals are rounded.
-
-    States are restored from what was stored last and the hours since then.
-    """
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(is_close(value, other[name], tolerance) for name, value in one.items())
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(is_close(*pair, tolerance) for pair in zip(one, other, strict=True))
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
-    return bool(one == other)
