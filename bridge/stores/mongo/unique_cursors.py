@@ -17,8 +17,8 @@ _BUILD_SECONDS = 3600.0
 _PAUSE_SECONDS = 0.02
 _ATTEMPTS = 20
 _CANNOT_CONVERT = 359
-_MODIFIED_BY_ANOTHER = {85, 86, 125}
-"""Another bridge created or converted the index meanwhile: six that began at once met this in 98 of 900 tries."""
+_MODIFIED_BY_ANOTHER = {85, 86, 125, 12587}
+"""Another bridge created, is building or converted the index: six that began at once met this in 98 of 900 tries."""
 _UNKNOWN_OPTIONS = {40415, 72, 9, 40324}
 
 
