@@ -169,15 +169,15 @@ async def test_client_that_reconnects_with_its_last_cursor_receives_every_record
 # --- slow clients ------------------------------------------------------------------------------------------------------
 
 
-async def publish_until_slow(bridge: Bridge, broker_url: str, quick: Listener) -> int:
-    """Publish until a client lags, then 4,000 more; return how many. The buffers of a connection hold 2,000 or more."""
+async def publish_until_behind(bridge: Bridge, broker_url: str, quick: Listener, records: int) -> int:
+    """Publish until the other client is so many records behind; return how many. Its connection holds thousands of them."""
     await until(lambda: quick.received)
-    count, more = 0, 4000
-    while more:
-        more -= 2000 if await metric(bridge, "bridge_clients_slow") else 0
+    count = behind = 0
+    while behind < records:
         await publish_many(broker_url, 2000, first=count)
         count += 2000
         await temperatures_of(quick, count)
+        behind = 2 * count - round(await metric(bridge, "bridge_records_delivered_total"))
     return count
 
 
@@ -185,7 +185,7 @@ async def publish_until_slow(bridge: Bridge, broker_url: str, quick: Listener) -
 async def test_stalled_client_is_sent_every_record_once_when_it_reads_again(opened: Open, broker_url: str) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
-        count = await publish_until_slow(bridge, broker_url, quick)
+        count = await publish_until_behind(bridge, broker_url, quick, 2000)
         cursors: list[int] = []
         while len(cursors) < count:
             name, body = await stalled.event()
@@ -224,10 +224,7 @@ async def test_stalled_client_receives_a_gap_if_it_is_further_behind_than_it_may
 ) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=2000)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
-        await publish_until_slow(bridge, broker_url, quick)
-        count = len(quick.cursors)
-        await publish_many(broker_url, 4000, first=count)
-        await temperatures_of(quick, count + 4000)
+        await publish_until_behind(bridge, broker_url, quick, 5000)
         published = quick.cursors
         cursors: list[int] = []
         gaps: list[Any] = []
