@@ -123,3 +123,12 @@ def test_every_permission_and_role_is_in_the_tables() -> None:
     for role, rights in ROLE_PERMISSIONS.items():
         shown = set(Permission) if rows[role] == "all" else set(re.findall("`([a-z]+)`", rows[role]))
         assert shown == set(rights)
+
+
+def test_what_people_ask_of_a_dashboard_is_shown_by_tests_that_exist() -> None:
+    rows = [row for row in tables(DOCS / "dashboard.md") if len(row) == 3]
+    for asked, _, tests in rows:
+        for file, name in re.findall(r"`([\w/.]+)::(\w+)`", tests):
+            assert re.search(rf"^(async )?def {name}\(", (REPO / file).read_text(), re.MULTILINE), asked
+    assert all("::" in tests for *_, tests in rows)
+    assert len(rows) >= 8
