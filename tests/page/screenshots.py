@@ -23,19 +23,27 @@ from tests.servers import REPO, mosquitto
 FOLDER = REPO / "web" / "screenshots"
 README = REPO / "web" / "readme"
 VIEWS = {
-    "overview": "#/",
+    "overview": "#/?view=cards",
+    "table": "#/?view=table",
     "device": "#/device/workshop",
     "meeting": "#/device/meeting",
     "kitchen": "#/device/kitchen",
     "compare": "#/compare?measurement=temperature&range=24h&with=workshop,kitchen,meeting",
     "measurement": "#/measurement/temperature",
     "feed": "#/feed",
+    "discovery": "#/discovery",
     "alarms": "#/alarms",
     "health": "#/health",
     "nowhere": "#/device/nobody",
     "test": "test",
+    "reference": "api/docs",
 }
-SIZES = {"light": (1280, 860), "dark": (1280, 860), "phone": (360, 780), "wall": (1920, 1080)}
+PRINTED = ("overview", "table", "device", "compare", "alarms", "health")
+ADMIN_VIEWS = ("people", "keys", "devices", "subscriptions", "retention", "links")
+SIZES = {"light": (1280, 860), "dark": (1280, 860), "phone": (360, 780), "4k": (3840, 2160)}
+WALL_SIZES = {"tablet": (1024, 768), "hd": (1920, 1080), "4k": (3840, 2160), "phone": (360, 780)}
+PAPER = (794, 1123)
+"""A4 at 96 dots per inch."""
 LANGUAGES = ("ru", "es", "fr", "de")
 
 
@@ -71,9 +79,11 @@ async def secured_bridge() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def sized_page(browser: Browser, name: str, language: str = "en") -> AsyncIterator[Page]:
+async def sized_page(
+    browser: Browser, name: str, language: str = "en", size: tuple[int, int] | None = None
+) -> AsyncIterator[Page]:
     """A browser page with this size and colour scheme."""
-    width, height = SIZES[name]
+    width, height = size or SIZES[name]
     scheme: Literal["dark", "light"] = "dark" if name == "dark" else "light"
     context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, locale=language)
     try:
@@ -105,9 +115,46 @@ async def capture_auth_pages(page: Page, base: str, suffix: str) -> None:
     await capture(page, base, FOLDER / f"login-{suffix}.png", whole=False)
     await log_in(page, "admin", PASSWORD)
     await expect(page.locator(".account")).to_be_visible()
-    for view in ("people", "keys", "devices", "subscriptions", "retention"):
+    for view in ADMIN_VIEWS:
         await capture(page, f"{base}/#/admin/{view}", FOLDER / f"admin-{view}-{suffix}.png", whole=False)
     await capture(page, f"{base}/#/audit", FOLDER / f"audit-{suffix}.png", whole=False)
+    await page.goto(f"{base}/#/device/hall")
+    await page.locator("header button[aria-haspopup=dialog]").first.click()
+    await page.wait_for_timeout(500)
+    await page.screenshot(path=FOLDER / f"share-{suffix}.png")
+
+
+async def capture_wall(browser: Browser, base: str, name: str) -> None:
+    """Wall mode on each kind of screen."""
+    for size, pixels in WALL_SIZES.items():
+        for scheme in ("dark", "light"):
+            async with sized_page(browser, scheme, size=pixels) as page:
+                await page.goto(f"{base}/?wall&theme={scheme}")
+                await page.wait_for_timeout(4000)
+                await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
+
+
+async def capture_print(browser: Browser, base: str) -> None:
+    """What is printed, from dark colours."""
+    async with sized_page(browser, "dark", size=PAPER) as page:
+        for view in PRINTED:
+            await page.goto("about:blank")
+            await page.emulate_media(media="screen")
+            await page.goto(f"{base}/{VIEWS[view]}")
+            await page.wait_for_timeout(2500)
+            await page.emulate_media(media="print")
+            await page.wait_for_timeout(500)
+            await page.screenshot(path=FOLDER / f"print-{view}.png", full_page=True)
+
+
+async def capture_units(browser: Browser, base: str) -> None:
+    """The choice of units, open."""
+    for size in ("light", "phone"):
+        async with sized_page(browser, size) as page:
+            await page.goto(f"{base}/#/device/meeting")
+            await page.locator(".units summary").click()
+            await page.wait_for_timeout(1000)
+            await page.screenshot(path=FOLDER / f"units-{size}.png")
 
 
 async def main() -> None:
@@ -121,11 +168,15 @@ async def main() -> None:
             async with sized_page(browser, "phone", language) as page:
                 for view, where in VIEWS.items():
                     await capture(page, f"{base}/{where}", FOLDER / f"{view}-phone-{language}.png")
+        await capture_wall(browser, base, "wall")
+        await capture_print(browser, base)
+        await capture_units(browser, base)
         async with sized_page(browser, "light") as page:
             await capture(page, f"{base}/#/", README / "overview.png", whole=False)
         async with sized_page(browser, "dark") as page:
             await capture(page, f"{base}/#/device/meeting", README / "device.png", whole=False)
         await rooms.start_fire()
+        await capture_wall(browser, base, "wall-alarm")
         for size in SIZES:
             async with sized_page(browser, size) as page:
                 await capture(page, f"{base}/#/", FOLDER / f"alarm-{size}.png")
