@@ -6,14 +6,16 @@ import asyncio
 import atexit
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-from tests.servers import free_port, missing
+from tests.servers import missing
 
 _WHOLE = ("chromium", "chromium-browser", "google-chrome")
 _WITHOUT_WINDOWS = ("chromium-headless-shell", "chrome-headless-shell")
@@ -37,27 +39,39 @@ class SharedChromium:
 
     def __init__(self, program: str) -> None:
         self._program = program
-        self._port = free_port()
+        self._profile = tempfile.TemporaryDirectory(prefix="chromium-")
+        self._port = 0
+        self._error: Exception | None = None
         self._loop = asyncio.new_event_loop()
         self._runs = threading.Event()
         self._ends = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), name="chromium", daemon=True)
         self._thread.start()
-        if not self._runs.wait(_START_SECONDS):
-            raise AssertionError(f"{program} did not start within {_START_SECONDS:g} s")
+        if not self._runs.wait(_START_SECONDS) or not self._port:
+            raise AssertionError(f"{program} did not start within {_START_SECONDS:g} s: {self._error}")
         atexit.register(self._end)
 
     async def _run(self) -> None:
-        async with async_playwright() as playwright:
-            arguments = [*_ARGUMENTS, f"--remote-debugging-port={self._port}"]
-            browser = await playwright.chromium.launch(executable_path=self._program, args=arguments, env={**environ_at_noon()})
+        try:
+            async with async_playwright() as playwright:
+                context = await playwright.chromium.launch_persistent_context(
+                    self._profile.name,
+                    executable_path=self._program,
+                    args=[*_ARGUMENTS, "--remote-debugging-port=0"],
+                    env={**environ_at_noon()},
+                )
+                self._port = int((Path(self._profile.name) / "DevToolsActivePort").read_text().split()[0])
+                self._runs.set()
+                await self._ends.wait()
+                await context.close()
+        except Exception as error:  # of the thread, for the one that waits
+            self._error = error
             self._runs.set()
-            await self._ends.wait()
-            await browser.close()
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._ends.set)
         self._thread.join(_START_SECONDS)
+        self._profile.cleanup()
 
     @property
     def url(self) -> str:
