@@ -177,8 +177,10 @@ class AdviceService:
     async def run(self) -> None:
         """Give advice while this bridge leads, until cancelled."""
         self._is_leading = True
+        self._in_work = 1  # what was begun before
         try:
             await self._until_stored(self._recover)
+            self._in_work = 0
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
