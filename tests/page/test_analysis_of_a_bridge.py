@@ -56,7 +56,9 @@ async def test_chart_continues_with_the_forecast_of_stored_days(
         await browser_page.go("#/device/office")
         await page.get_by_role("button", name="24 h", exact=True).click()
         await expect(page.locator(".forecast-record")).to_contain_text("% less than assuming no change", timeout=90_000)
-        await expect(page.get_by_role("list", name="Forecast of Carbon dioxide").locator("li")).to_have_count(6)
+        hours = page.get_by_role("list", name="Forecast of Carbon dioxide").locator("li")
+        await expect(hours.nth(4)).to_be_visible()
+        assert await hours.count() in (5, 6), "five if an hour began meanwhile"
         assert await violations(page) == []
 
 

@@ -96,7 +96,7 @@ async def test_long_run_ends_after_its_duration_or_on_ctrl_c(
 ) -> None:
     async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge:
         given = ("--broker", broker_url, "--interval", "0.1")
-        code, out, report = await probed(tmp_path / "once", url_of(bridge), *given, "--seconds", "1")
+        code, out, report = await probed(tmp_path / "once", url_of(bridge), *given, "--seconds", "3")
         assert code == 0, out
         assert "p99" in out
         assert all(path["heard"] == path["taken"] > 2 for path in report["deliveries"])

@@ -23,7 +23,7 @@ from bridge.tools.bench.usage import Usage
 from bridge.tools.child import bound_command
 from bridge.tools.local_broker import stop_process
 
-_READY_SECONDS = 30.0
+_READY_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _REQUEST_SECONDS = 5.0
 _LOG_TAIL_CHARACTERS = 2000
@@ -153,7 +153,7 @@ async def child_process(
 
 
 async def wait_until_ready(url: str, process: asyncio.subprocess.Process, folder: Path) -> None:
-    """Wait until a GET returns 200. Raises `BridgeError` if the process exits, or after 30 s."""
+    """Wait until a GET returns 200. Raises `BridgeError` if the process exits, or after a minute."""
     timeout = aiohttp.ClientTimeout(_REQUEST_SECONDS)
     with suppress(TimeoutError):
         async with asyncio.timeout(_READY_SECONDS), aiohttp.ClientSession(timeout=timeout) as session:

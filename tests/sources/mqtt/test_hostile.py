@@ -34,7 +34,7 @@ async def test_10000_hostile_payloads_do_not_keep_valid_readings_from_being_stor
     source = random.Random(20261121)
     payloads = [("good", good(n)) for n in range(GOOD)] + [("bad", hostile(n, source)) for n in range(HOSTILE)]
     source.shuffle(payloads)
-    async with start_bridge(broker_url, mongo_url, access=access) as bridge:
+    async with start_bridge(broker_url, mongo_url, access=access, timeout_seconds=60) as bridge:
         line = bridge.ledger.account("mqtt")
         async with mqtt_sender(patient(broker_url)) as sender:
             for start in range(0, len(payloads), SENDER_WINDOW):
