@@ -149,7 +149,7 @@ async def test_admin_pages_and_filters_the_audit_log(browser: Browser, made: Gua
         await log_in(page, "admin", PASSWORD)
         await page.get_by_role("link", name="Admin").click()
         await page.get_by_role("link", name="Audit").click()
-        rows = page.locator(".audit-events tbody tr")
+        rows = page.locator(".records tbody tr")
         await expect(rows).to_have_count(50)
         await page.get_by_role("button", name="Older").click()
         await expect(rows.nth(70)).to_be_attached()
@@ -291,7 +291,7 @@ async def test_axe_finds_no_serious_violation_on_login_and_audit_pages(browser: 
         await page.get_by_role("link", name="Admin").click()
         await page.get_by_role("link", name="Audit").click()
         await page.locator(".account summary").click()
-        await expect(page.locator(".audit-events tr").first).to_be_visible()
+        await expect(page.locator(".records tr").first).to_be_visible()
         assert await violations(page) == []
 
 
@@ -311,7 +311,7 @@ async def test_login_and_audit_pages_fit_a_phone_in_every_language(browser: Brow
         await page.locator("nav a").last.click()
         await page.locator(".tabs a").last.click()
         await page.locator(".account summary").click()
-        await expect(page.locator(".audit-events tbody tr").first).to_be_visible()
+        await expect(page.locator(".records tbody tr").first).to_be_visible()
         await expect_no_overflow(page)
 
 
