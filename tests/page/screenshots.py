@@ -45,8 +45,6 @@ ADMIN_VIEWS = ("people", "keys", "devices", "subscriptions", "retention", "links
 SIZES = {"light": (1280, 860), "dark": (1280, 860), "phone": (360, 780), "4k": (3840, 2160), "zoom": (640, 430)}
 """`zoom` is `light` at 200 %."""
 WALL_SIZES = {"tablet": (1024, 768), "hd": (1920, 1080), "4k": (3840, 2160), "phone": (360, 780)}
-PAPER = (794, 1123)
-"""A4 at 96 dots per inch."""
 LANGUAGES = ("ru", "es", "fr", "de")
 
 
@@ -78,6 +76,9 @@ async def secured_bridge() -> AsyncIterator[str]:
             await made.as_("viewer", "GET", "/api/v1/users")
             await made.ask("GET", "/api/v1/readings", {"X-API-Key": "sbk_no"})
             await made.login("viewer", "a wrong password")
+            for title, view in (("hall", "#/device/hall?range=24h"), ("Kitchen", "#/?view=cards&search=kitchen")):
+                link = {"title": title, "view": view, "devices": ["hall", "stove"], "days": 7}
+                await made.as_("admin", "POST", "/api/v1/links", link)
             yield made.base
 
 
@@ -104,15 +105,15 @@ async def capture(page: Page, url: str, file: Path, *, whole: bool = True) -> No
     await page.wait_for_timeout(2500)
     file.parent.mkdir(exist_ok=True)
     size = page.viewport_size
-    if whole and size:  # off-screen content is not rendered, so the viewport covers the whole page
+    assert size
+    for _ in range(2 if whole else 0):  # off-screen content is not rendered, so the viewport covers the whole page
         height = await page.evaluate("document.documentElement.scrollHeight")
         await page.set_viewport_size({"width": size["width"], "height": height})
         await page.wait_for_timeout(700)
     await page.screenshot(path=file)
     if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         print(f"{file.name}: scrolls sideways")
-    if size:
-        await page.set_viewport_size(size)
+    await page.set_viewport_size(size)
 
 
 async def capture_auth_pages(page: Page, base: str, suffix: str) -> None:
@@ -135,21 +136,21 @@ async def capture_wall(browser: Browser, base: str, name: str) -> None:
         for scheme in ("dark", "light"):
             async with sized_page(browser, scheme, size=pixels) as page:
                 await page.goto(f"{base}/?wall&theme={scheme}")
-                await page.wait_for_timeout(4000)
+                await page.wait_for_timeout(2500)
+                await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}-controls.png")
+                await expect(page.locator(".wall[data-used=false]")).to_be_visible()
+                await page.wait_for_timeout(1000)  # the controls fade
                 await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
 
 
 async def capture_print(browser: Browser, base: str) -> None:
-    """What is printed, from dark colours."""
-    async with sized_page(browser, "dark", size=PAPER) as page:
+    """What is printed, from dark colours; as the print dialog does, without backgrounds."""
+    async with sized_page(browser, "dark") as page:
         for view in PRINTED:
             await page.goto("about:blank")
-            await page.emulate_media(media="screen")
             await page.goto(f"{base}/{VIEWS[view]}")
             await page.wait_for_timeout(2500)
-            await page.emulate_media(media="print")
-            await page.wait_for_timeout(500)
-            await page.screenshot(path=FOLDER / f"print-{view}.png", full_page=True)
+            await page.pdf(path=FOLDER / f"print-{view}.pdf", prefer_css_page_size=True, print_background=False)
 
 
 async def capture_units(browser: Browser, base: str) -> None:
