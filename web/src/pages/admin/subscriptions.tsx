@@ -91,7 +91,7 @@ function Row({ item, onRemove }: { readonly item: SubscriptionItem; readonly onR
   const { id, pattern, kind, format, refused, messages, perMinute } = item;
   return (
     <tr role="row">
-      <Cell name={t("subscriptions.pattern")} class="wide">
+      <Cell name={t("subscriptions.pattern")} class="name">
         <span class="code">{pattern}</span>
         {refused && <span class="error small"><Icon name="warning" /> {t("discovery.refused", { reason: refused })}</span>}
       </Cell>
