@@ -62,7 +62,7 @@ const page: Translated = {
   "nav.feed": "Messwerte",
   "nav.discovery": "Hinzufügen",
   "nav.health": "Zustand",
-  "nav.admin": "Verwaltung",
+  "nav.admin": "Admin",
   "nav.audit": "Protokoll",
   "nav.links": "Öffentliche Links",
 
@@ -934,7 +934,7 @@ const page: Translated = {
   "audit.address": "Adresse",
   "audit.outcome": "Ergebnis",
   "audit.any": "Alle",
-  "audit.exactMatch": "Genaue Übereinstimmung",
+  "audit.exactMatch": "Exakter Text",
   "audit.refresh": "Aktualisieren",
   "audit.older": "Ältere",
   "audit.none": "Keine passenden Ereignisse.",
