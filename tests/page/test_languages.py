@@ -44,8 +44,8 @@ async def test_selected_language_is_kept_after_a_reload(dashboard: Dashboard) ->
     await expect(dashboard.page).to_have_title("Обзор · Sensor Bridge")
 
 
-OVERFLOWING = """links => links.filter((one) => one.scrollWidth > one.clientWidth || one.getBoundingClientRect().right > innerWidth)
-    .map((one) => one.textContent)"""
+OVERFLOWING = """links => links.map((one) => [one.textContent, one.scrollWidth - one.clientWidth, one.getBoundingClientRect().right])
+    .filter(([_, over, right]) => over > 0 || right > innerWidth)"""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

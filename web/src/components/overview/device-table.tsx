@@ -99,7 +99,7 @@ function Row({ ranked, columns }: RowProps): JSX.Element {
   return (
     <tr role="row" ref={root} data-severity={severity} data-presence={presence}>
       <th role="rowheader" scope="row"><a href={hrefOf({ page: "device", id: device.id })} title={device.name}>{device.name}</a></th>
-      <td role="cell" data-text="true" class="muted">{[site, room].filter(Boolean).join(" / ")}</td>
+      <td role="cell" data-text="true" class="muted"><span>{[site, room].filter(Boolean).join(" / ")}</span></td>
       <td role="cell" data-text="true"><StateSummary ranked={ranked} isVisible={isVisible} /></td>
       {columns.map(({ name }) => <Cell key={name} ranked={ranked} field={name} judgement={judged.get(name)} />)}
       <td role="cell" class="muted">{device.measuredAt !== null && <Age at={device.measuredAt} isLive={isVisible} />}</td>
