@@ -45,6 +45,7 @@ ADMIN_VIEWS = ("people", "keys", "devices", "subscriptions", "retention", "links
 SIZES = {"light": (1280, 860), "dark": (1280, 860), "phone": (360, 780), "4k": (3840, 2160), "zoom": (640, 430)}
 """`zoom` is `light` at 200 %."""
 WALL_SIZES = {"tablet": (1024, 768), "hd": (1920, 1080), "4k": (3840, 2160), "phone": (360, 780)}
+TIMEOUT_MS = 90_000
 LANGUAGES = ("ru", "es", "fr", "de")
 
 
@@ -91,7 +92,9 @@ async def sized_page(
     scheme: Literal["dark", "light"] = "dark" if name == "dark" else "light"
     context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, locale=language)
     try:
-        yield await context.new_page()
+        page = await context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        yield page
     finally:
         await context.close()
 

@@ -7,6 +7,7 @@ import { AdminClient } from "../../api/admin-client";
 import { useApp } from "../../app/context";
 import type { HealthPoller } from "../../app/health-poller";
 import { formats, t } from "../../i18n";
+import { reasonOf } from "../../i18n/reason-text";
 import type { Quarantine, RejectedGroup, RejectedMessage } from "../../model/bridge/health";
 import { sourcesOf } from "../../model/bridge/health";
 import { Cell, Records } from "../admin/records";
@@ -98,12 +99,12 @@ function Contents({ quarantine: { groups, messages }, actions, isRetrying }: Con
       <Records label={t("health.rejected.groups")} columns={[t("health.rejected.reason"), t("health.rejected.count"), t("health.rejected.last"), t("admin.actions")]}>
         {groups.map((one) => (
           <tr role="row" key={`${one.code} ${one.field}`}>
-            <Cell name={t("health.rejected.reason")} class="name">{one.reason}</Cell>
+            <Cell name={t("health.rejected.reason")} class="name">{reasonOf(one)}</Cell>
             <Cell name={t("health.rejected.count")}>{formats.value.count(one.count)}</Cell>
             <Cell name={t("health.rejected.last")}>{one.newest !== null && <Age at={one.newest} />}</Cell>
             <Cell name={t("admin.actions")} class="actions">
-              <button type="button" aria-label={`${t("quarantine.clear")}: ${one.reason}`}
-                onClick={() => actions.clear({ filter: { code: one.code, field: one.field }, count: one.count, what: one.reason })}>
+              <button type="button" aria-label={`${t("quarantine.clear")}: ${reasonOf(one)}`}
+                onClick={() => actions.clear({ filter: { code: one.code, field: one.field }, count: one.count, what: reasonOf(one) })}>
                 {t("quarantine.clear")}
               </button>
             </Cell>
@@ -135,13 +136,13 @@ interface MessageProps {
 
 function Message({ message, actions, isRetrying }: MessageProps): JSX.Element {
   const isAsked = useSignal(false);
-  const { id, topic, source, reason, receivedAt, payload, binary } = message;
+  const { id, topic, source, receivedAt, payload, binary } = message;
   return (
     <li>
       <details>
         <summary>
           <span class="code">{topic || source}</span>
-          <span class="message-reason">{reason}</span>
+          <span class="message-reason">{reasonOf(message)}</span>
           {receivedAt !== null && <Age at={receivedAt} />}
         </summary>
         <pre tabIndex={0} aria-label={t("health.rejected.payload")}>{payload || t("health.rejected.empty")}</pre>
