@@ -49,9 +49,9 @@ async def browser_context(browser: Browser, base: str, **context: Any) -> AsyncI
     assert wrong == []
 
 
-async def expect_logged_in(page: Page, who: str) -> None:
+async def expect_logged_in(page: Page, who: str, status: str = "Live") -> None:
     await expect(page.locator(".account summary")).to_have_accessible_name(f"Logged in as {who}")
-    await expect(page.locator(".connection")).to_have_text("Live")
+    await expect(page.locator(".connection")).to_have_text(status)
 
 
 async def log_out(page: Page) -> None:
@@ -214,7 +214,7 @@ async def test_open_page_asks_for_a_login_after_the_bridge_restarts_with_authent
     async with start_bridge(broker_url, store, http=http, access=access):
         await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         await log_in(page, "admin", PASSWORD)
-        await expect_logged_in(page, "admin, admin")
+        await expect_logged_in(page, "admin, admin", "No data yet")
         await expect(page).to_have_title("Feed · Sensor Bridge")
         await context.close()
 
