@@ -270,11 +270,11 @@ async def test_setup_link_creates_the_first_admin_once(
             await expect(page.get_by_role("alert")).to_contain_text("This link has already been used")
             await page.get_by_role("button", name="Log in").click()
             await log_in(page, "admin", PASSWORD)
-            await expect_logged_in(page, "admin, admin")
+            await expect_logged_in(page, "admin, admin", "No data yet")
 
 
 async def expect_overview(page: Page) -> None:
-    await expect_logged_in(page, "admin, admin")
+    await expect_logged_in(page, "admin, admin", "No data yet")
     await expect(page.get_by_role("heading", name="No devices yet")).to_be_visible()
     assert page.url.endswith("/#/")
 
