@@ -147,8 +147,8 @@ bench-page: $(VENV)/.dev $(PAGE) test-tools ## What the page costs the browser w
 	$(BIN)/python -m tests.bench.page $(ARGS)
 
 .PHONY: screenshots
-screenshots: $(VENV)/.dev $(PAGE) test-tools ## Every view in light, dark and phone width into web/screenshots/, two into web/readme/
-	$(BIN)/python -m tests.page.screenshots
+screenshots: $(VENV)/.dev $(PAGE) test-tools ## Every view in every size into web/screenshots/, two into web/readme/; ARGS="phone wall" selects
+	$(BIN)/python -m tests.page.screenshots $(ARGS)
 
 .PHONY: faults
 faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; report what was lost. ARGS=name selects; ARGS=soak takes an hour

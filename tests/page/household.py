@@ -15,6 +15,7 @@ from bridge.tools.simulator import SimulatedSensor
 _DAY_SECONDS = 86_400
 _STEP_SECONDS = 60
 _BATCH = 5000
+_LIVE_SECONDS = 3.0
 
 _ROOM = ("temperature", "humidity", "eco2", "tvoc", "aqi", "pm25", "battery")
 _GAS = ("coPpm", "lpgPpm", "temperature", "flameDetected")
@@ -23,9 +24,11 @@ _CLIMATE = ("temperature", "humidity", "battery")
 _DEVICES: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("living-room", "Living room", "Home", "Living room", _ROOM),
     ("kitchen", "Kitchen, by the stove", "Home", "Kitchen", (*_GAS, "pm25", "humidity", "tvoc", "aqi")),
+    ("sofa", "Sofa", "Home", "Living room", _CLIMATE),
     ("bedroom", "Bedroom", "Home", "Bedroom", _ROOM),
     ("attic", "Attic", "Home", "Attic", _CLIMATE),
     ("office", "Desk", "Office", "Room 12", _ROOM),
+    ("window", "Window", "Office", "Room 12", _CLIMATE),
     ("meeting", "Meeting room", "Office", "Room 14", ("temperature", "humidity")),
     ("garage", "Garage", "Workshop", "Garage", (*_GAS, "humidity")),
     ("workshop", "Lathe", "Workshop", "Hall", (*_CLIMATE, "pm25")),
@@ -58,19 +61,22 @@ class Household:
         await self._ask("POST", "/api/v1/readings", {"deviceId": "attic", "colour": "red"})
 
     async def live(self) -> None:
-        """Posts a reading of each room every two seconds until cancelled."""
+        """Posts a reading of each device every few seconds until cancelled."""
         while True:
-            await self._post(list(self._readings(time.time())))
-            await asyncio.sleep(2)
+            await self._post(list(self._readings(time.time(), without_dropouts=True)))
+            await asyncio.sleep(_LIVE_SECONDS)
 
     async def start_fire(self) -> None:
         """Simulates a fire in the garage."""
         self._burning = True
-        await self._post(list(self._readings(time.time())))
+        await self._post(list(self._readings(time.time(), without_dropouts=True)))
 
-    def _readings(self, at: float) -> Iterator[dict[str, Any]]:
+    def _readings(self, at: float, *, without_dropouts: bool = False) -> Iterator[dict[str, Any]]:
         for device, _, _, _, fields in _DEVICES:
-            reading = self._sensors[device].reading(at)
+            sensor = self._sensors[device]
+            reading = sensor.reading(at)
+            while reading is None and without_dropouts:
+                reading = sensor.reading(at)
             if reading is None:
                 continue
             kept: dict[str, Any] = {name: reading[name] for name in (*fields, "timestamp")}

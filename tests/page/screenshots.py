@@ -1,11 +1,13 @@
-"""`python -m tests.page.screenshots`: screenshots of every page in light, dark and phone width."""
+"""`python -m tests.page.screenshots [group …]`: screenshots of every view in light, dark, phone width, 4K and at 200 % zoom."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -40,10 +42,10 @@ VIEWS = {
 }
 PRINTED = ("overview", "table", "device", "compare", "alarms", "health")
 ADMIN_VIEWS = ("people", "keys", "devices", "subscriptions", "retention", "links")
-SIZES = {"light": (1280, 860), "dark": (1280, 860), "phone": (360, 780), "4k": (3840, 2160)}
+SIZES = {"light": (1280, 860), "dark": (1280, 860), "phone": (360, 780), "4k": (3840, 2160), "zoom": (640, 430)}
+"""`zoom` is `light` at 200 %."""
 WALL_SIZES = {"tablet": (1024, 768), "hd": (1920, 1080), "4k": (3840, 2160), "phone": (360, 780)}
-PAPER = (794, 1123)
-"""A4 at 96 dots per inch."""
+TIMEOUT_MS = 90_000
 LANGUAGES = ("ru", "es", "fr", "de")
 
 
@@ -75,6 +77,9 @@ async def secured_bridge() -> AsyncIterator[str]:
             await made.as_("viewer", "GET", "/api/v1/users")
             await made.ask("GET", "/api/v1/readings", {"X-API-Key": "sbk_no"})
             await made.login("viewer", "a wrong password")
+            for title, view in (("hall", "#/device/hall?range=24h"), ("Kitchen", "#/?view=cards&search=kitchen")):
+                link = {"title": title, "view": view, "devices": ["hall", "stove"], "days": 7}
+                await made.as_("admin", "POST", "/api/v1/links", link)
             yield made.base
 
 
@@ -87,7 +92,9 @@ async def sized_page(
     scheme: Literal["dark", "light"] = "dark" if name == "dark" else "light"
     context = await browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, locale=language)
     try:
-        yield await context.new_page()
+        page = await context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        yield page
     finally:
         await context.close()
 
@@ -101,13 +108,15 @@ async def capture(page: Page, url: str, file: Path, *, whole: bool = True) -> No
     await page.wait_for_timeout(2500)
     file.parent.mkdir(exist_ok=True)
     size = page.viewport_size
-    if whole and size:  # off-screen content is not rendered, so the viewport covers the whole page
+    assert size
+    for _ in range(2 if whole else 0):  # off-screen content is not rendered, so the viewport covers the whole page
         height = await page.evaluate("document.documentElement.scrollHeight")
         await page.set_viewport_size({"width": size["width"], "height": height})
         await page.wait_for_timeout(700)
     await page.screenshot(path=file)
-    if size:
-        await page.set_viewport_size(size)
+    if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        print(f"{file.name}: scrolls sideways")
+    await page.set_viewport_size(size)
 
 
 async def capture_auth_pages(page: Page, base: str, suffix: str) -> None:
@@ -130,21 +139,21 @@ async def capture_wall(browser: Browser, base: str, name: str) -> None:
         for scheme in ("dark", "light"):
             async with sized_page(browser, scheme, size=pixels) as page:
                 await page.goto(f"{base}/?wall&theme={scheme}")
-                await page.wait_for_timeout(4000)
+                await page.wait_for_timeout(2500)
+                await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}-controls.png")
+                await expect(page.locator(".wall[data-used=false]")).to_be_visible()
+                await page.wait_for_timeout(1000)  # the controls fade
                 await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
 
 
 async def capture_print(browser: Browser, base: str) -> None:
-    """What is printed, from dark colours."""
-    async with sized_page(browser, "dark", size=PAPER) as page:
+    """What is printed, from dark colours; as the print dialog does, without backgrounds."""
+    async with sized_page(browser, "dark") as page:
         for view in PRINTED:
             await page.goto("about:blank")
-            await page.emulate_media(media="screen")
             await page.goto(f"{base}/{VIEWS[view]}")
             await page.wait_for_timeout(2500)
-            await page.emulate_media(media="print")
-            await page.wait_for_timeout(500)
-            await page.screenshot(path=FOLDER / f"print-{view}.png", full_page=True)
+            await page.pdf(path=FOLDER / f"print-{view}.pdf", prefer_css_page_size=True, print_background=False)
 
 
 async def capture_units(browser: Browser, base: str) -> None:
@@ -157,38 +166,70 @@ async def capture_units(browser: Browser, base: str) -> None:
             await page.screenshot(path=FOLDER / f"units-{size}.png")
 
 
-async def main() -> None:
-    """Writes to `web/screenshots/`, and the two images of the README to `web/readme/`."""
-    async with household() as (base, rooms), chromium() as browser:
-        for size in SIZES:
-            async with sized_page(browser, size) as page:
-                for view, where in VIEWS.items():
-                    await capture(page, f"{base}/{where}", FOLDER / f"{view}-{size}.png")
-        for language in LANGUAGES:
-            async with sized_page(browser, "phone", language) as page:
-                for view, where in VIEWS.items():
-                    await capture(page, f"{base}/{where}", FOLDER / f"{view}-phone-{language}.png")
-        await capture_wall(browser, base, "wall")
-        await capture_print(browser, base)
-        await capture_units(browser, base)
-        async with sized_page(browser, "light") as page:
-            await capture(page, f"{base}/#/", README / "overview.png", whole=False)
-        async with sized_page(browser, "dark") as page:
-            await capture(page, f"{base}/#/device/meeting", README / "device.png", whole=False)
-        await rooms.start_fire()
-        await capture_wall(browser, base, "wall-alarm")
-        for size in SIZES:
-            async with sized_page(browser, size) as page:
-                await capture(page, f"{base}/#/", FOLDER / f"alarm-{size}.png")
-                await capture(page, f"{base}/#/alarms", FOLDER / f"alarms-standing-{size}.png")
-    async with secured_bridge() as base, chromium() as browser:
-        for size in SIZES:
-            async with sized_page(browser, size) as page:
-                await capture_auth_pages(page, base, size)
-        for language in LANGUAGES:
-            async with sized_page(browser, "phone", language) as page:
-                await capture_auth_pages(page, base, f"phone-{language}")
+async def capture_views(browser: Browser, base: str, size: str, languages: tuple[str, ...] = ("en",)) -> None:
+    """Every view in this size."""
+    for language in languages:
+        suffix = size if language == "en" else f"{size}-{language}"
+        async with sized_page(browser, size, language) as page:
+            for view, where in VIEWS.items():
+                await capture(page, f"{base}/{where}", FOLDER / f"{view}-{suffix}.png")
+
+
+async def capture_alarm(browser: Browser, base: str) -> None:
+    """What a fire looks like."""
+    await capture_wall(browser, base, "wall-alarm")
+    for size in SIZES:
+        async with sized_page(browser, size) as page:
+            await capture(page, f"{base}/#/", FOLDER / f"alarm-{size}.png")
+            await capture(page, f"{base}/#/alarms", FOLDER / f"alarms-standing-{size}.png")
+
+
+async def capture_readme(browser: Browser, base: str) -> None:
+    """The two images of the README."""
+    async with sized_page(browser, "light") as page:
+        await capture(page, f"{base}/#/", README / "overview.png", whole=False)
+    async with sized_page(browser, "dark") as page:
+        await capture(page, f"{base}/#/device/meeting", README / "device.png", whole=False)
+
+
+async def capture_access(browser: Browser, base: str) -> None:
+    """What only a bridge that requires authentication shows."""
+    for size in SIZES:
+        async with sized_page(browser, size) as page:
+            await capture_auth_pages(page, base, size)
+    for language in LANGUAGES:
+        async with sized_page(browser, "phone", language) as page:
+            await capture_auth_pages(page, base, f"phone-{language}")
+
+
+GROUPS: dict[str, Callable[[Browser, str], Awaitable[None]]] = {
+    **{size: partial(capture_views, size=size) for size in SIZES},
+    "languages": partial(capture_views, size="phone", languages=LANGUAGES),
+    "wall": partial(capture_wall, name="wall"),
+    "print": capture_print,
+    "units": capture_units,
+    "readme": capture_readme,
+}
+"""Of a bridge with sample data. The groups `alarm` and `access` change or need another one."""
+
+
+async def main(groups: Collection[str]) -> None:
+    """Writes these groups, or all, to `web/screenshots/`, and the two images of the README to `web/readme/`."""
+    known = {*GROUPS, "alarm", "access"}
+    if unknown := set(groups) - known:
+        raise SystemExit(f"unknown groups: {', '.join(sorted(unknown))}; known are: {', '.join(sorted(known))}")
+    chosen = set(groups) or known
+    if chosen - {"access"}:
+        async with household() as (base, rooms), chromium() as browser:
+            for name in [name for name in GROUPS if name in chosen]:
+                await GROUPS[name](browser, base)
+            if "alarm" in chosen:
+                await rooms.start_fire()
+                await capture_alarm(browser, base)
+    if "access" in chosen:
+        async with secured_bridge() as base, chromium() as browser:
+            await capture_access(browser, base)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

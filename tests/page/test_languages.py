@@ -44,6 +44,11 @@ async def test_selected_language_is_kept_after_a_reload(dashboard: Dashboard) ->
     await expect(dashboard.page).to_have_title("Обзор · Sensor Bridge")
 
 
+OVERFLOWING = """links => links
+    .filter((one) => one.scrollWidth > one.clientWidth || one.getBoundingClientRect().right > innerWidth)
+    .map((one) => one.textContent)"""
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_pages_fit_the_narrowest_screen_in_every_language(browser: Browser, dashboard: Dashboard, language: str) -> None:
     await dashboard.post(
@@ -57,11 +62,22 @@ async def test_pages_fit_the_narrowest_screen_in_every_language(browser: Browser
     context = await browser.new_context(locale=language, viewport={"width": 360, "height": 780})
     page = await context.new_page()
     device = "#/device/greenhouse.north:row-12:plant-humidity-sensor-0001"
-    for view in ("#/", device, "#/compare", "#/measurement/humidity", "#/feed", "#/discovery", "#/alarms", "#/health", "test"):
+    views = (
+        "#/?view=cards",
+        "#/?view=table",
+        device,
+        "#/compare",
+        "#/measurement/humidity",
+        "#/feed",
+        "#/discovery",
+        "#/alarms",
+    )
+    for view in (*views, "#/health", "#/admin", "test"):
         await page.goto(f"{dashboard.base}/{view}")
         await expect(page.locator("main h1").first).to_be_visible()
         over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over <= 0, view
+        assert await page.locator("nav a").evaluate_all(OVERFLOWING) == [], view
     await context.close()
 
 

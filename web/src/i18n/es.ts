@@ -933,7 +933,7 @@ const page: Translated = {
   "audit.address": "Dirección",
   "audit.outcome": "Resultado",
   "audit.any": "Todo",
-  "audit.exactMatch": "Coincidencia exacta",
+  "audit.exactMatch": "Texto exacto",
   "audit.refresh": "Actualizar",
   "audit.older": "Anteriores",
   "audit.none": "Ningún evento coincide.",

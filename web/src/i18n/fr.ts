@@ -933,7 +933,7 @@ const page: Translated = {
   "audit.address": "Adresse",
   "audit.outcome": "Issue",
   "audit.any": "Tout",
-  "audit.exactMatch": "Correspondance exacte",
+  "audit.exactMatch": "Texte exact",
   "audit.refresh": "Actualiser",
   "audit.older": "Plus anciens",
   "audit.none": "Aucun événement ne correspond.",

@@ -1027,7 +1027,7 @@ const page: Translated = {
   "audit.address": "Адрес",
   "audit.outcome": "Итог",
   "audit.any": "Все",
-  "audit.exactMatch": "Точное совпадение",
+  "audit.exactMatch": "Точный текст",
   "audit.refresh": "Обновить",
   "audit.older": "Более ранние",
   "audit.none": "Подходящих событий нет.",

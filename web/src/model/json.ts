@@ -23,3 +23,7 @@ export function time(value: unknown): number | null {
 export function list(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }
+
+export function entries(body: unknown): [string, unknown][] {
+  return typeof body === "object" && body !== null && !Array.isArray(body) ? Object.entries(body) : [];
+}

@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import { useApp, useStore } from "../app/context";
 import { useViewState } from "../app/view-state";
+import { Cell, Records } from "../components/admin/records";
 import { errorText } from "../components/error-text";
 import type { IconName } from "../components/icon";
 import { Icon } from "../components/icon";
@@ -57,23 +58,24 @@ export function AuditPage(): JSX.Element {
   const events = page.value?.events ?? [];
   const next = page.value?.next ?? null;
   return (
-    <div class="audit">
+    <div class="admin audit">
       <header>
-        <div class="admin-head"><h1>{t("audit.title")}</h1><AdminTabs current="audit" /></div>
-        <p class="muted">{t("audit.intro")}</p>
-        <div class="controls">
-          <label>
-            <span>{t("audit.action")}</span>
-            <select value={action} onChange={(event) => setAction(asAuditAction(event.currentTarget.value) ?? "")}>
-              <option value="">{t("audit.any")}</option>
-              {AUDIT_ACTIONS.map((action) => <option key={action} value={action}>{t(`action.${action}`)}</option>)}
-            </select>
-          </label>
-          <FilterField label={t("audit.actor")} text={actor} onChange={setActor} />
-          <FilterField label={t("audit.target")} text={target} onChange={setTarget} />
-          <button type="button" disabled={isLoading.value} onClick={() => void load(query)}>{t("audit.refresh")}</button>
-        </div>
+        <h1>{t("audit.title")}</h1>
+        <AdminTabs current="audit" />
       </header>
+      <p class="muted">{t("audit.intro")}</p>
+      <div class="controls">
+        <label>
+          <span>{t("audit.action")}</span>
+          <select value={action} onChange={(event) => setAction(asAuditAction(event.currentTarget.value) ?? "")}>
+            <option value="">{t("audit.any")}</option>
+            {AUDIT_ACTIONS.map((action) => <option key={action} value={action}>{t(`action.${action}`)}</option>)}
+          </select>
+        </label>
+        <FilterField label={t("audit.actor")} text={actor} onChange={setActor} />
+        <FilterField label={t("audit.target")} text={target} onChange={setTarget} />
+        <button type="button" disabled={isLoading.value} onClick={() => void load(query)}>{t("audit.refresh")}</button>
+      </div>
       {error.value && <p class="error" role="alert">{error.value}</p>}
       {page.value === null && !error.value && <p class="waiting">{t("app.loading")}</p>}
       {page.value !== null && events.length === 0 && <p class="waiting" role="status">{t("audit.none")}</p>}
@@ -106,12 +108,9 @@ function FilterField({ label, text, onChange }: FilterFieldProps): JSX.Element {
 function Events({ events }: { events: readonly AuditEvent[] }): JSX.Element {
   const columns = ["audit.time", "audit.actor", "audit.action", "audit.target", "audit.address", "audit.outcome"] as const;
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label={t("audit.title")}>
-      <table class="audit-events" role="table">
-        <thead><tr>{columns.map((name) => <th key={name} scope="col">{t(name)}</th>)}</tr></thead>
-        <tbody>{events.map((one) => <Row key={one.id} event={one} />)}</tbody>
-      </table>
-    </div>
+    <Records label={t("audit.title")} columns={columns.map((name) => t(name))}>
+      {events.map((one) => <Row key={one.id} event={one} />)}
+    </Records>
   );
 }
 
@@ -122,17 +121,17 @@ function Row({ event }: { event: AuditEvent }): JSX.Element {
   const isAnonymous = event.actorKind === "anyone";
   return (
     <tr role="row" data-outcome={outcome}>
-      <td role="cell" class="time"><time dateTime={new Date(event.at).toISOString()} title={formats.value.full(event.at)}>{formats.value.moment(event.at, now.peek())}</time></td>
-      <td role="cell" data-name={t("audit.actor")}>
-        {isAnonymous ? <span class="muted">{t("audit.anonymous")}</span> : <>{event.actor}{event.actorKind !== "person" && <span class="muted small"> {actorKindText(event.actorKind)}</span>}</>}
-      </td>
-      <td role="cell" data-name={t("audit.action")}>
+      <Cell name={t("audit.time")} class="name"><time dateTime={new Date(event.at).toISOString()} title={formats.value.full(event.at)}>{formats.value.moment(event.at, now.peek())}</time></Cell>
+      <Cell name={t("audit.actor")}>
+        {isAnonymous ? <span class="muted">{t("audit.anonymous")}</span> : <span>{event.actor}{event.actorKind !== "person" && <span class="muted small"> {actorKindText(event.actorKind)}</span>}</span>}
+      </Cell>
+      <Cell name={t("audit.action")} class="wide">
         <p>{name ? t(`action.${name}`) : event.action}{event.count > 1 && <span class="muted"> {t("audit.times", { count: event.count })}</span>}</p>
         {event.details.length > 0 && <p class="muted small">{event.details.map(([key, value]) => (key === "why" ? value : `${key}: ${value}`)).join(", ")}</p>}
-      </td>
-      <td role="cell" data-name={t("audit.target")} class="code">{event.target}</td>
-      <td role="cell" data-name={t("audit.address")} class="code">{event.address}</td>
-      <td role="cell" data-name={t("audit.outcome")} class="outcome"><span><Icon name={ICONS[outcome]} /> {t(`audit.outcome.${outcome}`)}</span></td>
+      </Cell>
+      <Cell name={t("audit.target")} class="code">{event.target}</Cell>
+      <Cell name={t("audit.address")} class="code">{event.address}</Cell>
+      <Cell name={t("audit.outcome")} class="result"><span><Icon name={ICONS[outcome]} /> {t(`audit.outcome.${outcome}`)}</span></Cell>
     </tr>
   );
 }

@@ -187,11 +187,12 @@ interface LatestItemProps {
   readonly onToggle: (id: string) => void;
 }
 
-function LatestItem({ ranked: { device, severity }, measurement: { name, unit }, isDrawn, isFull, onToggle }: LatestItemProps): JSX.Element {
+function LatestItem({ ranked: { device }, measurement: { name, unit }, isDrawn, isFull, onToggle }: LatestItemProps): JSX.Element {
   const store = useStore();
   store.deviceVersion(device.id).value;
   const entry = device.entries.get(name);
   const isOld = entry !== undefined && device.isStale(entry);
+  const severity = isOld ? "none" : store.judgements(device).get(name)?.severity ?? "none";
   return (
     <li data-severity={severity}>
       <input type="checkbox" checked={isDrawn} disabled={!isDrawn && isFull} aria-label={t("measurement.draw", { name: device.name })} onChange={() => onToggle(device.id)} />

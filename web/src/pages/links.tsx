@@ -3,12 +3,12 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 
 import { useApp, useStore } from "../app/context";
+import { Cell, Records } from "../components/admin/records";
 import { ConfirmDialog } from "../components/dialog";
 import { errorText } from "../components/error-text";
 import { formats, t } from "../i18n";
 import type { SharedLink } from "../model/shared-link";
 import { AdminTabs } from "./admin/tabs";
-import "../style/audit.css";
 
 /** The public links, for admins; the bridge refuses others. */
 export function LinksPage(): JSX.Element {
@@ -32,11 +32,12 @@ export function LinksPage(): JSX.Element {
     await attempt(() => Promise.resolve());
   };
   return (
-    <div class="audit links">
+    <div class="admin">
       <header>
-        <div class="admin-head"><h1>{t("links.title")}</h1><AdminTabs current="links" /></div>
-        <p class="muted">{t("links.intro")}</p>
+        <h1>{t("links.title")}</h1>
+        <AdminTabs current="links" />
       </header>
+      <p class="muted">{t("links.intro")}</p>
       {error.value && <p class="error" role="alert">{error.value}</p>}
       {links.value === null && !error.value && <p class="waiting">{t("app.loading")}</p>}
       {links.value?.length === 0 && <p class="waiting" role="status">{t("links.none")}</p>}
@@ -47,14 +48,11 @@ export function LinksPage(): JSX.Element {
 }
 
 function Links({ links, onRevoke }: { links: readonly SharedLink[]; onRevoke: (link: SharedLink) => void }): JSX.Element {
-  const columns = ["links.view", "links.shows", "links.by", "links.until"] as const;
+  const columns = ["links.view", "links.shows", "links.by", "links.until", "admin.actions"] as const;
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label={t("links.title")}>
-      <table class="audit-events" role="table">
-        <thead><tr>{columns.map((name) => <th key={name} scope="col">{t(name)}</th>)}<th /></tr></thead>
-        <tbody>{links.map((one) => <Row key={one.id} link={one} onRevoke={onRevoke} />)}</tbody>
-      </table>
-    </div>
+    <Records label={t("links.title")} columns={columns.map((name) => t(name))}>
+      {links.map((one) => <Row key={one.id} link={one} onRevoke={onRevoke} />)}
+    </Records>
   );
 }
 
@@ -64,14 +62,14 @@ function Row({ link, onRevoke }: { link: SharedLink; onRevoke: (link: SharedLink
   const hasExpired = expires !== null && expires <= store.bridgeNow();
   const shown = [...devices.map((id) => store.device(id)?.name ?? id), ...sites];
   return (
-    <tr role="row" data-outcome={hasExpired ? "delayed" : "done"}>
-      <td role="cell" class="time"><a href={view}>{title}</a></td>
-      <td role="cell" data-name={t("links.shows")}><span>{formats.value.list(shown)}</span></td>
-      <td role="cell" data-name={t("links.by")}><span>{by.replace(/^person:/, "")}</span></td>
-      <td role="cell" data-name={t("links.until")}>
+    <tr role="row" data-muted={hasExpired}>
+      <Cell name={t("links.view")} class="name"><a href={view}>{title}</a></Cell>
+      <Cell name={t("links.shows")} class="wide">{formats.value.list(shown)}</Cell>
+      <Cell name={t("links.by")}>{by.replace(/^person:/, "")}</Cell>
+      <Cell name={t("links.until")}>
         {expires !== null && <span><time dateTime={new Date(expires).toISOString()}>{formats.value.full(expires)}</time>{hasExpired && ` (${t("links.expired")})`}</span>}
-      </td>
-      <td role="cell"><button type="button" aria-label={t("links.revoke.label", { title })} onClick={() => onRevoke(link)}>{t("links.revoke")}</button></td>
+      </Cell>
+      <Cell name={t("admin.actions")} class="actions"><button type="button" aria-label={t("links.revoke.label", { title })} onClick={() => onRevoke(link)}>{t("links.revoke")}</button></Cell>
     </tr>
   );
 }

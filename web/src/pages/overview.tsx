@@ -43,7 +43,7 @@ export function OverviewPage(): JSX.Element {
     <div class="overview">
       <div class="head">
         <Summary />
-        <div class="controls">
+        <div class="head-controls">
           {ranked.length >= MIN_DEVICES_TO_FILTER && <Filters filter={filter} onChange={setFilter} />}
           {ranked.length >= MIN_DEVICES_TO_CHOOSE && <ViewChoice view={view} onChange={(next) => setView(next)} />}
         </div>

@@ -104,7 +104,7 @@ function Sections({ base, session, description }: SectionsProps): JSX.Element {
           <input type="search" placeholder={t("reference.search")} value={searched.value} onInput={(event) => (searched.value = event.currentTarget.value)} />
         </label>
         <nav aria-label={t("reference.title")}>
-          {sections.map(({ name, operations }) => <a key={name} href={`#${name}`}>{name} <span class="number">{operations.length}</span></a>)}
+          {sections.map(({ name, operations }) => <a key={name} href={`#${name}`}><span>{name}</span> <span class="number">{operations.length}</span></a>)}
         </nav>
       </div>
       <div class="routes">

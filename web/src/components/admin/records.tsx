@@ -1,5 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 
+import "../../style/records.css";
+
 interface RecordsProps {
   readonly label: string;
   readonly columns: readonly string[];

@@ -1,7 +1,7 @@
 import type uPlot from "uplot";
 
 import { formats, valueText } from "../../i18n";
-import { axisRange, minSpan } from "../../model/history/min-span";
+import { axisRange, minSpan, stepDigits } from "../../model/history/min-span";
 import type { Conversion } from "../../model/units";
 import { stored } from "../../model/units";
 
@@ -55,7 +55,7 @@ export function plotAxes({ muted, grid, rem, family, fontPixels }: PlotStyle, { 
   const whole: uPlot.Axis = name === "aqi" ? { incrs: WHOLE_STEPS } : {};
   return [
     { ...axis, grid: { show: false }, size: 1.6 * rem, space: 5 * rem, values: (_, splits, __, ___, step) => timeLabels(splits, step) },
-    { ...axis, size: 3 * rem, space: 2 * rem, ...flag, ...whole, values: (_, splits) => splits.map((one) => (isFlag ? valueText(one === 1, name) : formats.value.number(one))) },
+    { ...axis, size: 3 * rem, space: 2 * rem, ...flag, ...whole, values: (_, splits, __, ___, step) => splits.map((one) => (isFlag ? valueText(one === 1, name) : formats.value.number(one, stepDigits(step)))) },
   ];
 }
 

@@ -45,7 +45,7 @@ export function AlarmBanner({ isBrief }: { readonly isBrief: boolean }): JSX.Ele
             {others > 0 && <li>{t("issue.more", { count: others })}</li>}
           </ul>
         )}
-        {distinct(firsts.filter(isActive).map(adviceText)).map((advice) => <p key={advice} class="advice">{advice}</p>)}
+        {fullest(distinct(firsts.filter(isActive).map(adviceText))).map((advice) => <p key={advice} class="advice">{advice}</p>)}
       </div>
       <div class="more">
         <p class="small-print">{[...distinct(firsts.map(standardText)), t("app.disclaimer")].join(" · ")}</p>
@@ -90,6 +90,11 @@ function Current({ device, alarm }: { readonly device: Device; readonly alarm: A
   const entry = alarm.field === null ? undefined : device.entries.get(alarm.field);
   if (typeof entry?.value !== "number" || device.isStale(entry)) return null;
   return <strong class="figure">{t("alarm.now", { value: figureText(entry.value, alarm) })}</strong>;
+}
+
+/** Without those that another one begins with: what to do is said once. */
+function fullest(texts: readonly string[]): string[] {
+  return texts.filter((text) => !texts.some((other) => other !== text && other.startsWith(text)));
 }
 
 function distinct(texts: readonly (string | null)[]): string[] {

@@ -3,7 +3,7 @@ import { useRef } from "preact/hooks";
 
 import { useDevice, useStore } from "../../app/context";
 import { useViewState } from "../../app/view-state";
-import { fieldLabel, t, valueText } from "../../i18n";
+import { fieldLabel, t, unitText, valueText } from "../../i18n";
 import type { Sort } from "../../model/devices/device-table";
 import { FIXED_COLUMNS, WORST_FIRST, formatSort, measurementColumns, parseSort, pressed, sortDevices } from "../../model/devices/device-table";
 import { isWorrying } from "../../model/devices/judgement";
@@ -41,7 +41,7 @@ export function DeviceTable({ ranked }: { readonly ranked: readonly RankedDevice
             {header("device", t("table.device"))}
             {header("room", t("table.room"))}
             {header("state", t("table.state"))}
-            {columns.map((one) => header(one.name, fieldLabel(one), one.unit))}
+            {columns.map((one) => header(one.name, fieldLabel(one), one.unit && unitText(one.name, one.unit)))}
             {header("age", t("table.age"))}
           </tr>
         </thead>
@@ -99,7 +99,7 @@ function Row({ ranked, columns }: RowProps): JSX.Element {
   return (
     <tr role="row" ref={root} data-severity={severity} data-presence={presence}>
       <th role="rowheader" scope="row"><a href={hrefOf({ page: "device", id: device.id })} title={device.name}>{device.name}</a></th>
-      <td role="cell" data-text="true" class="muted">{[site, room].filter(Boolean).join(" / ")}</td>
+      <td role="cell" data-text="true" class="muted"><span>{[site, room].filter(Boolean).join(" / ")}</span></td>
       <td role="cell" data-text="true"><StateSummary ranked={ranked} isVisible={isVisible} /></td>
       {columns.map(({ name }) => <Cell key={name} ranked={ranked} field={name} judgement={judged.get(name)} />)}
       <td role="cell" class="muted">{device.measuredAt !== null && <Age at={device.measuredAt} isLive={isVisible} />}</td>

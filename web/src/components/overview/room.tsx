@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 
 import { isCollapsed, setCollapsed } from "../../app/collapsed-rooms";
 import { useStore } from "../../app/context";
-import { fieldLabel, t, valueText } from "../../i18n";
+import { fieldLabel, quantityText, t } from "../../i18n";
 import { severityRank } from "../../model/devices/issues";
 import type { RoomGroup } from "../../model/devices/ranking";
 import { roomMean } from "../../model/devices/room-summary";
@@ -59,7 +59,7 @@ function RoomSummary({ group: { devices } }: { readonly group: RoomGroup }): JSX
         <p>
           {t(mean.count > 1 ? "room.mean" : "room.value", {
             label: fieldLabel(mean.measurement),
-            value: `${valueText(mean.value, mean.measurement.name)} ${mean.measurement.unit}`.trim(),
+            value: quantityText(mean.value, mean.measurement.name, mean.measurement.unit),
           })}
         </p>
       )}

@@ -7,8 +7,10 @@ import { AdminClient } from "../../api/admin-client";
 import { useApp } from "../../app/context";
 import type { HealthPoller } from "../../app/health-poller";
 import { formats, t } from "../../i18n";
+import { reasonOf } from "../../i18n/reason-text";
 import type { Quarantine, RejectedGroup, RejectedMessage } from "../../model/bridge/health";
 import { sourcesOf } from "../../model/bridge/health";
+import { Cell, Records } from "../admin/records";
 import { Age } from "../age";
 import { ConfirmDialog } from "../dialog";
 import { errorText } from "../error-text";
@@ -94,33 +96,21 @@ function Contents({ quarantine: { groups, messages }, actions, isRetrying }: Con
   const sources = sourcesOf(messages);
   return (
     <>
-      <div class="scroll" tabIndex={0} role="group" aria-label={t("health.rejected.groups")}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">{t("health.rejected.reason")}</th>
-              <th scope="col">{t("health.rejected.count")}</th>
-              <th scope="col">{t("health.rejected.last")}</th>
-              <th scope="col"><span class="visually-hidden">{t("admin.actions")}</span></th>
-            </tr>
-          </thead>
-          <tbody>
-            {groups.map((one) => (
-              <tr key={`${one.code} ${one.field}`}>
-                <td class="reason">{one.reason}</td>
-                <td>{formats.value.count(one.count)}</td>
-                <td>{one.newest === null ? "" : <Age at={one.newest} />}</td>
-                <td>
-                  <button type="button" class="text-button" aria-label={`${t("quarantine.clear")}: ${one.reason}`}
-                    onClick={() => actions.clear({ filter: { code: one.code, field: one.field }, count: one.count, what: one.reason })}>
-                    {t("quarantine.clear")}
-                  </button>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Records label={t("health.rejected.groups")} columns={[t("health.rejected.reason"), t("health.rejected.count"), t("health.rejected.last"), t("admin.actions")]}>
+        {groups.map((one) => (
+          <tr role="row" key={`${one.code} ${one.field}`}>
+            <Cell name={t("health.rejected.reason")} class="name">{reasonOf(one)}</Cell>
+            <Cell name={t("health.rejected.count")}>{formats.value.count(one.count)}</Cell>
+            <Cell name={t("health.rejected.last")}>{one.newest !== null && <Age at={one.newest} />}</Cell>
+            <Cell name={t("admin.actions")} class="actions">
+              <button type="button" aria-label={`${t("quarantine.clear")}: ${reasonOf(one)}`}
+                onClick={() => actions.clear({ filter: { code: one.code, field: one.field }, count: one.count, what: reasonOf(one) })}>
+                {t("quarantine.clear")}
+              </button>
+            </Cell>
+          </tr>
+        ))}
+      </Records>
       {sources.length > 1 && (
         <p class="by-source">
           <span class="muted small">{t("quarantine.bySource")}</span>
@@ -146,13 +136,13 @@ interface MessageProps {
 
 function Message({ message, actions, isRetrying }: MessageProps): JSX.Element {
   const isAsked = useSignal(false);
-  const { id, topic, source, reason, receivedAt, payload, binary } = message;
+  const { id, topic, source, receivedAt, payload, binary } = message;
   return (
     <li>
       <details>
         <summary>
           <span class="code">{topic || source}</span>
-          <span class="message-reason">{reason}</span>
+          <span class="message-reason">{reasonOf(message)}</span>
           {receivedAt !== null && <Age at={receivedAt} />}
         </summary>
         <pre tabIndex={0} aria-label={t("health.rejected.payload")}>{payload || t("health.rejected.empty")}</pre>

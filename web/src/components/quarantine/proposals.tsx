@@ -4,7 +4,7 @@ import { useEffect, useMemo } from "preact/hooks";
 
 import { AdminClient } from "../../api/admin-client";
 import { useApp, useStore } from "../../app/context";
-import { fieldLabel, t, valueText } from "../../i18n";
+import { fieldLabel, quantityText, t, valueText } from "../../i18n";
 import type { FormatProposal, FormatProposals } from "../../model/admin/storage";
 import { obstacleOf } from "../../model/admin/storage";
 import { copyText } from "../clipboard";
@@ -69,7 +69,7 @@ function Proposal({ proposal: { isBest, format, setting, readings, readingCount 
   };
   const text = (name: string, value: number | boolean): string => {
     const measurement = table.value.find((one) => one.name === name);
-    return `${measurement ? fieldLabel(measurement) : name} ${valueText(value, name)} ${measurement?.unit ?? ""}`.trim();
+    return measurement ? `${fieldLabel(measurement)} ${quantityText(value, name, measurement.unit)}` : `${name} ${valueText(value, name)}`;
   };
   return (
     <div class="proposal" data-best={isBest}>

@@ -1,6 +1,6 @@
 /** What the store holds and for how long, and what would read a rejected message. */
 
-import { field, list, number, text, time } from "../json";
+import { entries, field, list, number, text, time } from "../json";
 
 export const HELD_KINDS = ["readings", "rollups", "rejected", "commands", "audit", "alarms"] as const;
 export type HeldKindName = (typeof HELD_KINDS)[number];
@@ -94,10 +94,6 @@ function parseReading(body: unknown): ProposedReading {
     typeof value === "number" || typeof value === "boolean" ? [[name, value] as const] : [],
   );
   return { deviceId: text(field(body, "deviceId")), values, notTaken: entries(field(body, "notTaken")).map(([key, reason]) => [key, text(reason)]) };
-}
-
-function entries(body: unknown): [string, unknown][] {
-  return typeof body === "object" && body !== null ? Object.entries(body) : [];
 }
 
 /** Why a proposal cannot be applied here; null if it can. */

@@ -1,6 +1,6 @@
 /** A survey of the broker's topics, and the subscriptions of the bridge. */
 
-import { field, list, number, text } from "../json";
+import { entries, field, list, number, text } from "../json";
 import type { Cause, Reason } from "../reason";
 import { causeIn } from "../reason";
 
@@ -107,10 +107,6 @@ export function parseSubscriptions(body: unknown): SubscriptionItem[] {
 
 function count(body: unknown, name: string): number {
   return number(field(body, name)) ?? 0;
-}
-
-function entries(body: unknown): [string, unknown][] {
-  return typeof body === "object" && body !== null ? Object.entries(body) : [];
 }
 
 function texts(body: unknown): [string, string][] {

@@ -1,7 +1,7 @@
 /** What the bridge knows of a device beyond its record: its parts, its clock, and what else it sends. */
 
 import type { TimeSpan } from "../history/time-range";
-import { field, list, number, text, time } from "../json";
+import { entries, field, list, number, text, time } from "../json";
 import type { Cause } from "../reason";
 import { causeIn } from "../reason";
 
@@ -49,8 +49,8 @@ export function parseDetail(body: unknown): DeviceDetail {
   return {
     timezone: text(field(body, "timezone")) || null,
     clockOffset: text(field(body, "clockOffset")) || null,
-    units: new Map(entries(field(body, "units")).map(([name, unit]) => [text(name), text(unit)])),
-    parts: entries(field(body, "parts")).map(([name, part]) => ({ name: text(name), id: text(field(part, "id")) || null })),
+    units: new Map(firstEntries(field(body, "units")).map(([name, unit]) => [text(name), text(unit)])),
+    parts: firstEntries(field(body, "parts")).map(([name, part]) => ({ name: text(name), id: text(field(part, "id")) || null })),
     alsoSends: parseIgnoredKeys(field(body, "alsoSends")),
   };
 }
@@ -64,7 +64,7 @@ export function parseIgnoredKeysPage(body: unknown): DeviceIgnoredKeys[] {
 }
 
 function parseIgnoredKeys(body: unknown): IgnoredKey[] {
-  return entries(body).map(([key, one]) => ({
+  return firstEntries(body).map(([key, one]) => ({
     key: text(key),
     reason: text(field(one, "reason"), MAX_REASON_LENGTH),
     ...causeIn(one),
@@ -76,7 +76,7 @@ function parseIgnoredKeys(body: unknown): IgnoredKey[] {
 export function parseExtraRecords(body: unknown): ExtraRecord[] {
   return list(field(body, "readings")).flatMap((record) => {
     const at = time(field(record, "timestamp"));
-    const values = entries(field(record, "extra")).flatMap(([key, raw]) => {
+    const values = firstEntries(field(record, "extra")).flatMap(([key, raw]) => {
       const value = extraValue(raw);
       return value === null ? [] : [[text(key), value] as const];
     });
@@ -104,6 +104,6 @@ function extraValue(raw: unknown): ExtraValue | null {
   return typeof raw === "string" ? text(raw) : number(raw);
 }
 
-function entries(body: unknown): [string, unknown][] {
-  return typeof body === "object" && body !== null && !Array.isArray(body) ? Object.entries(body).slice(0, MAX_KEYS) : [];
+function firstEntries(body: unknown): [string, unknown][] {
+  return entries(body).slice(0, MAX_KEYS);
 }

@@ -84,9 +84,14 @@ export function countDevices(ranked: readonly RankedDevice[]): DeviceCounts {
 export function matches({ device, severity, presence }: RankedDevice, filter: DeviceFilter): boolean {
   if (filter.status === "offline" && presence !== "offline") return false;
   if (filter.status === "attention" && severityRank(severity) < severityRank("warning")) return false;
+  return hasWords(device, filter.text);
+}
+
+/** Whether the id, name or place of the device has every word. */
+export function hasWords(device: Device, words: string): boolean {
   const texts = [device.id, device.name, device.record?.site, device.record?.room, device.record?.type];
   const searched = folded(texts.filter(Boolean).join("\n"));
-  return folded(filter.text).split(/\s+/).every((word) => searched.includes(word));
+  return folded(words).split(/\s+/).every((word) => searched.includes(word));
 }
 
 /** The text without differences of case and of spelling in Unicode. */

@@ -44,3 +44,14 @@ export function axisRange(low: number, high: number, least: number): [low: numbe
   const bottom = middle - span / 2;
   return low >= 0 && bottom < 0 ? [0, Math.max(span, high * MARGIN)] : [bottom, bottom + span];
 }
+
+const MAX_DIGITS = 3;
+
+/** The decimal places that tell values in this step apart on an axis: 23.75 between 23.5 and 24 is not 23.8. */
+export function stepDigits(step: number): number {
+  for (let digits = 0; digits <= MAX_DIGITS; digits++) {
+    const scaled = step * 10 ** digits;
+    if (scaled > 0.5 && Math.abs(scaled - Math.round(scaled)) < 1e-6) return digits;
+  }
+  return 0;
+}

@@ -1,6 +1,6 @@
 /** The description of the API (OpenAPI 3.1) as its page shows it: one operation for each route, with its aliases. */
 
-import { field, list, text } from "../json";
+import { entries, field, list, text } from "../json";
 
 export interface Parameter {
   readonly name: string;
@@ -205,10 +205,6 @@ function boundsText(schema: unknown): string {
   if (high !== undefined) return `at most ${String(high)}`;
   const longest = bound("maxLength");
   return longest === undefined ? "" : `at most ${String(longest)} characters`;
-}
-
-function entries(body: unknown): [string, unknown][] {
-  return isRecord(body) ? Object.entries(body) : [];
 }
 
 function isRecord(body: unknown): body is Record<string, unknown> {

@@ -9,9 +9,11 @@ import { Cell, Records } from "../../components/admin/records";
 import { Age } from "../../components/age";
 import { PresenceBadge } from "../../components/device/presence";
 import { ConfirmDialog, FormDialog } from "../../components/dialog";
+import { Icon } from "../../components/icon";
 import { useAction } from "../../components/use-action";
 import { formats, t } from "../../i18n";
 import type { Device } from "../../model/devices/device";
+import { hasWords } from "../../model/devices/ranking";
 import { hrefOf } from "../../model/route";
 
 const PAGE_SIZE = 100;
@@ -30,8 +32,8 @@ export function DevicesPage(): JSX.Element {
   const outcome = useOutcome();
   const action = useAction();
   store.ranked.value; // changes when a device is added, renamed, retired or removed
-  const wanted = search.value.trim().toLocaleLowerCase();
-  const devices = [...store.fleet.devices.values()].filter((one) => !wanted || matches(one, wanted)).sort((a, b) => byName.compare(a.name, b.name));
+  const wanted = search.value.trim();
+  const devices = [...store.fleet.devices.values()].filter((one) => hasWords(one, wanted)).sort((a, b) => byName.compare(a.name, b.name));
   const current = devices.filter((one) => !one.isRetired);
   const retired = devices.filter((one) => one.isRetired);
   const close = (): void => {
@@ -53,9 +55,10 @@ export function DevicesPage(): JSX.Element {
     <>
       <div class="intro">
         <p class="muted">{t("devices.intro")}</p>
-        <label class="find">
-          <span>{t("overview.search")}</span>
-          <input type="search" maxLength={128} value={search.value} onInput={(event) => (search.value = event.currentTarget.value)} />
+        <label class="search find">
+          <Icon name="search" />
+          <span class="visually-hidden">{t("overview.search")}</span>
+          <input type="search" maxLength={128} placeholder={t("overview.search.hint")} value={search.value} onInput={(event) => (search.value = event.currentTarget.value)} />
         </label>
       </div>
       <OutcomeLine outcome={outcome} />
@@ -86,10 +89,6 @@ export function DevicesPage(): JSX.Element {
       {shown && <TaskDialog task={shown.task} device={shown.device} onClose={close} onDone={done} />}
     </>
   );
-}
-
-function matches({ id, name, record }: Device, wanted: string): boolean {
-  return [id, name, record?.site, record?.room].some((text) => text?.toLocaleLowerCase().includes(wanted));
 }
 
 function Name({ device }: { readonly device: Device }): JSX.Element {

@@ -10,6 +10,7 @@ import { ConfirmDialog, FormDialog } from "../../components/dialog";
 import { Icon } from "../../components/icon";
 import { useAction } from "../../components/use-action";
 import { formats, t } from "../../i18n";
+import { reasonOf } from "../../i18n/reason-text";
 import type { SubscriptionItem } from "../../model/bridge/discovery";
 import { hrefOf } from "../../model/route";
 
@@ -88,12 +89,12 @@ export function SubscriptionsPage(): JSX.Element {
 }
 
 function Row({ item, onRemove }: { readonly item: SubscriptionItem; readonly onRemove: () => void }): JSX.Element {
-  const { id, pattern, kind, format, refused, messages, perMinute } = item;
+  const { id, pattern, kind, format, refused, cause, messages, perMinute } = item;
   return (
     <tr role="row">
-      <Cell name={t("subscriptions.pattern")} class="wide">
+      <Cell name={t("subscriptions.pattern")} class="name">
         <span class="code">{pattern}</span>
-        {refused && <span class="error small"><Icon name="warning" /> {t("discovery.refused", { reason: refused })}</span>}
+        {refused && <span class="error small"><Icon name="warning" /> {t("discovery.refused", { reason: reasonOf({ reason: refused, ...(cause ? { cause } : {}) }) })}</span>}
       </Cell>
       <Cell name={t("subscriptions.format")}>{kind === "readings" ? format : kind}</Cell>
       <Cell name={t("subscriptions.perMinute")} class="figure">{perMinute === null ? t("value.none") : formats.value.rate(perMinute)}</Cell>
