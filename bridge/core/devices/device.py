@@ -361,7 +361,7 @@ def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def _retired_ms(device: Device, value: object, now_ms: int) -> int | None:
-    if value not in (True, False, None):
+    if value is not None and not isinstance(value, bool):
         raise ValueError("must be true, false or null")
     return (device.retired_ms or now_ms) if value else None
 
