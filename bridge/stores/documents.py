@@ -13,6 +13,7 @@ from bridge.core.access.accounts import (
     LoginSession,
     Revocation,
     Storable,
+    User,
     api_key_from_document,
     revocation_from_document,
     session_from_document,
@@ -120,7 +121,10 @@ class DocumentCollection(Protocol):
         """Insert the documents whose keys do not exist. Raises `StoreError` if the database refuses one."""
 
     async def replace(self, document: Document, **expected: str) -> bool:
-        """Overwrite the document of this key if its fields equal `expected`: of several concurrent calls, one returns True."""
+        """Overwrite the document of this key if its fields equal `expected`: of several concurrent calls, one returns True.
+
+        A field that the document lacks equals an empty text.
+        """
 
     async def put(self, documents: Sequence[Document]) -> None:
         """Insert or overwrite; a document that the database refuses is logged and does not affect the others."""
@@ -165,7 +169,7 @@ class DocumentStores:
         self.anomalies = DocumentAlarmStore(*map(collection, (ANOMALIES, ANOMALY_TRANSITIONS, ANOMALY_INPUTS)))
         self.actions = DocumentAlarmStore(*map(collection, (ACTIONS, ACTION_TRANSITIONS, ACTION_INPUTS)))
         self.commands = DocumentCommandStore(collection(COMMANDS))
-        self.users = DocumentRecordStore(collection(USERS), user_from_document)
+        self.users = DocumentUserStore(collection(USERS), user_from_document)
         self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
         self.links = DocumentRecordStore(collection(SHARED_LINKS), shared_link_from_document)
         self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
@@ -201,6 +205,11 @@ class DocumentRecordStore(DocumentStore[T]):
 
     async def save(self, record: T) -> bool:
         return await self._documents.replace(_document(record))
+
+
+class DocumentUserStore(DocumentRecordStore[User]):
+    async def change(self, before: User, after: User) -> bool:
+        return await self._documents.replace(_document(after), revision=before.revision)
 
 
 class DocumentSessionStore(DocumentRecordStore[LoginSession]):

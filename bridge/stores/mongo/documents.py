@@ -54,8 +54,11 @@ class MongoCollection:
 
     async def replace(self, document: Document, **expected: str) -> bool:
         """Update one document, which MongoDB does atomically."""
+        conditions = {name: value or {"$in": ["", None]} for name, value in expected.items()}
         async with translated():
-            result = await self._collection.update_one({"_id": document["_id"], **expected}, {"$set": self._encoded(document)})
+            result = await self._collection.update_one(
+                {"_id": document["_id"], **conditions}, {"$set": self._encoded(document)}
+            )
         return bool(result.matched_count)
 
     async def put(self, documents: Sequence[Document]) -> None:

@@ -77,10 +77,16 @@ class SqliteCollection(SqliteTable):
         await self._writer.call(lambda connection: connection.executemany(f"{self._put} NOTHING", rows))
 
     async def replace(self, document: Document, **expected: str) -> bool:
-        """Run one statement: SQLite allows one writer at a time."""
-        conditions = "".join(f" AND {self._columns[name]} = ?" for name in expected)
-        row = self._row(document)
-        return await self._writer.change(self._replace + conditions, [*row, row[0], *expected.values()]) == 1
+        """Run one statement: SQLite allows one writer at a time. Fields without a column are compared before it."""
+        row, equals = self._row(document), {self._columns[name]: expected[name] for name in expected if name in self._columns}
+        if len(equals) < len(expected):
+            found = await self._reader.rows(f"SELECT document FROM {self._name} WHERE id = ?", [row[0]])  # noqa: S608
+            before = json.loads(found[0][0]) if found else None
+            if before is None or any(before.get(name, "") != expected[name] for name in expected if name not in self._columns):
+                return False
+            equals["document"] = found[0][0]
+        conditions = "".join(f" AND {column} = ?" for column in equals)
+        return await self._writer.change(self._replace + conditions, [*row, row[0], *equals.values()]) == 1
 
     async def put(self, documents: Sequence[Document]) -> None:
         rows = [self._row(document) for document in documents]
