@@ -341,6 +341,9 @@ class RecordStore(Protocol[T]):
 
 
 class UserStore(RecordStore[User], Protocol):
+    async def has_any(self) -> bool:
+        """Whether there is a user, also one whose document is damaged."""
+
     async def all(self) -> list[User]:
         """Return every user, by id."""
 

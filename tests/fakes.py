@@ -462,6 +462,9 @@ class MemoryDocuments(Generic[T]):
 
 
 class MemoryUsers(MemoryDocuments[User]):
+    async def has_any(self) -> bool:
+        return bool(self.by_id)
+
     async def change(self, before: User, after: User) -> bool:
         current = self.by_id.get(after.id)
         return current is not None and current.revision == before.revision and await self.save(after)

@@ -37,6 +37,10 @@ class Users:
     async def all(self) -> list[User]:
         return await self._store.all()
 
+    async def has_any(self) -> bool:
+        """Whether there is a user, also one whose document is damaged."""
+        return await self._store.has_any()
+
     async def get(self, name: str) -> User | None:
         return await self._store.get(name)
 

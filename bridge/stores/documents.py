@@ -10,6 +10,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import (
     EXPIRES_AT,
+    ApiKey,
     LoginSession,
     Revocation,
     Storable,
@@ -20,7 +21,7 @@ from bridge.core.access.accounts import (
     user_from_document,
 )
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
-from bridge.core.access.shared_links import shared_link_from_document
+from bridge.core.access.shared_links import SharedLink, shared_link_from_document
 from bridge.core.alarms.delivery import (
     CREATED_AT,
     GROUP_LIMIT,
@@ -34,13 +35,14 @@ from bridge.core.alarms.delivery import (
 from bridge.core.devices import command, device, named_location, note
 from bridge.core.devices.command import Command, CommandState, command_from_document
 from bridge.core.devices.device import Device, device_from_document
-from bridge.core.devices.named_location import location_from_document
+from bridge.core.devices.named_location import NamedLocation, location_from_document
 from bridge.core.devices.note import DEVICE_LIMIT, LIMIT, Note, note_from_document
 from bridge.core.devices.profile_document import profile_from_document, profile_to_document
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
 from bridge.core.query import CommandsQuery
 from bridge.ports import AlarmInput, BridgeRecord, DeviceRecord, StoredAlarm, StoredTransition
+from bridge.stores.record_reader import RecordReader
 
 Document = dict[str, Any]
 Fields = Mapping[str, Any]
@@ -158,8 +160,10 @@ class DocumentStores:
     def _open_repositories(
         self, collection: Callable[[CollectionSchema], DocumentCollection], revocations: DocumentLog
     ) -> None:
-        self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
-        self.locations = DocumentRecordStore(collection(LOCATIONS), location_from_document)
+        self.devices = DocumentDeviceStore(collection(DEVICES), RecordReader("devices", Device, device_from_document))
+        self.locations = DocumentRecordStore(
+            collection(LOCATIONS), RecordReader("locations", NamedLocation, location_from_document)
+        )
         self.profiles = DocumentProfileStore(collection(PROFILES))
         self.air = DocumentDeviceRecordStore(collection(AIR), "air")
         self.anomaly_states = DocumentDeviceRecordStore(collection(ANOMALY_STATES))
@@ -169,34 +173,30 @@ class DocumentStores:
         self.anomalies = DocumentAlarmStore(*map(collection, (ANOMALIES, ANOMALY_TRANSITIONS, ANOMALY_INPUTS)))
         self.actions = DocumentAlarmStore(*map(collection, (ACTIONS, ACTION_TRANSITIONS, ACTION_INPUTS)))
         self.commands = DocumentCommandStore(collection(COMMANDS))
-        self.users = DocumentUserStore(collection(USERS), user_from_document)
-        self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
-        self.links = DocumentRecordStore(collection(SHARED_LINKS), shared_link_from_document)
+        self.users = DocumentUserStore(collection(USERS), RecordReader("users", User, user_from_document))
+        self.keys = DocumentRecordStore(collection(API_KEYS), RecordReader("keys", ApiKey, api_key_from_document))
+        self.links = DocumentRecordStore(collection(SHARED_LINKS), RecordReader("links", SharedLink, shared_link_from_document))
         self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
         self.audit = DocumentAuditStore(collection(AUDIT))
         self.deliveries = DocumentDeliveryStore(collection(DELIVERIES))
-        self.notes = DocumentNoteStore(collection(NOTES), note_from_document)
-        self.push = DocumentPushStore(collection(PUSH), push_from_document)
+        self.notes = DocumentNoteStore(collection(NOTES), RecordReader("notes", Note, note_from_document))
+        self.push = DocumentPushStore(collection(PUSH), RecordReader("push", PushSubscription, push_from_document))
         self.bridges = DocumentBridgeStore(collection(BRIDGES))
 
 
 class DocumentStore(Generic[T]):
-    def __init__(self, documents: DocumentCollection, from_document: Callable[[str, Fields], T]) -> None:
+    def __init__(self, documents: DocumentCollection, reader: RecordReader[T]) -> None:
         self._documents = documents
-        self._from_document = from_document
+        self._reader = reader
 
     async def all(self, limit: int = 0) -> list[T]:
-        return list(map(self._record, await self._documents.find(limit=limit)))
+        return self._reader.all(await self._documents.find(limit=limit))
 
     async def get(self, identity: str) -> T | None:
-        document = await self._documents.get(identity)
-        return None if document is None else self._record(document)
+        return self._reader.read(await self._documents.get(identity))
 
     async def remove(self, identity: str) -> bool:
         return await self._documents.delete(identity)
-
-    def _record(self, document: Document) -> T:
-        return self._from_document(str(document["_id"]), document)
 
 
 class DocumentRecordStore(DocumentStore[T]):
@@ -208,20 +208,24 @@ class DocumentRecordStore(DocumentStore[T]):
 
 
 class DocumentUserStore(DocumentRecordStore[User]):
+    async def has_any(self) -> bool:
+        return bool(await self._documents.find(limit=1))
+
     async def change(self, before: User, after: User) -> bool:
         return await self._documents.replace(_document(after), revision=before.revision)
 
 
 class DocumentSessionStore(DocumentRecordStore[LoginSession]):
     def __init__(self, sessions: DocumentCollection, revocations: DocumentLog) -> None:
-        super().__init__(sessions, session_from_document)
+        super().__init__(sessions, RecordReader("sessions", LoginSession, session_from_document))
         self._revocations = revocations
+        self._revocation_reader = RecordReader("revocations", Revocation, revocation_from_document)
 
     async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
         return await self._documents.replace(_document(after), turn=before.generation)
 
     async def by_user(self, user: str) -> list[LoginSession]:
-        sessions = map(self._record, await self._documents.find({"user": user}))
+        sessions = self._reader.all(await self._documents.find({"user": user}))
         return sorted(sessions, key=lambda session: (session.created_ms, session.id))
 
     async def revoke(self, revocation: Revocation) -> None:
@@ -229,7 +233,7 @@ class DocumentSessionStore(DocumentRecordStore[LoginSession]):
 
     async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
         documents, mark = await self._revocations.since(mark)
-        return [revocation_from_document(str(document["_id"]), document) for document in documents], mark
+        return self._revocation_reader.all(documents), mark
 
 
 class DocumentDeviceStore(DocumentStore[Device]):
@@ -245,10 +249,12 @@ class DocumentDeviceStore(DocumentStore[Device]):
 class DocumentProfileStore:
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("profiles", DeviceProfile, lambda _, document: profile_from_document(document))
 
     async def all(self, limit: int) -> dict[str, DeviceProfile]:
         documents = await self._documents.find(limit=limit)
-        return {str(document["_id"]): profile_from_document(document) for document in documents}
+        found = {str(document["_id"]): self._reader.read(document) for document in documents}
+        return {name: profile for name, profile in found.items() if profile is not None}
 
     async def save(self, profiles: Mapping[str, DeviceProfile]) -> None:
         if profiles:
@@ -429,7 +435,7 @@ class DocumentDeliveryStore:
 
 class DocumentNoteStore(DocumentStore[Note]):
     async def by_device(self, device_id: str) -> list[Note]:
-        return list(map(self._record, await self._documents.find({"device": device_id}, "-_id", limit=DEVICE_LIMIT)))
+        return self._reader.all(await self._documents.find({"device": device_id}, "-_id", limit=DEVICE_LIMIT))
 
     async def add(self, record: Note) -> None:
         await self._documents.insert(_document(record))
@@ -438,7 +444,7 @@ class DocumentNoteStore(DocumentStore[Note]):
 
 class DocumentPushStore(DocumentStore[PushSubscription]):
     async def by_user(self, user: str) -> list[PushSubscription]:
-        return list(map(self._record, await self._documents.find({"user": user}, CREATED_AT)))
+        return self._reader.all(await self._documents.find({"user": user}, CREATED_AT))
 
     async def add(self, subscription: PushSubscription) -> None:
         await self._documents.put([_document(subscription)])

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, UpdateOne
@@ -103,8 +104,10 @@ class MongoCollection:
         return document | {name: utc(document[name]) for name in self._times if document.get(name) is not None}
 
     def _decoded(self, document: Mapping[str, Any]) -> Document:
-        times = {name: milliseconds(document[name]) for name in self._times if document.get(name) is not None}
-        return {**document, **times}
+        """Return a document with its times in milliseconds; one that is no date stays, and readers of records refuse it."""
+        times = {name: milliseconds(at) for name in self._times if isinstance(at := document.get(name), datetime)}
+        dates = {name: str(document[name]) for name in self._times if name not in times and document.get(name) is not None}
+        return {**document, **dates, **times}
 
 
 class MongoRevocations(MongoCollection):
