@@ -28,7 +28,11 @@ from bridge.stores import open_store
 AT, FAR = 1_767_000_000_000, 4_000_000_000_000
 SCOPE = ResourceScope(frozenset({"hall"}))
 COLLECTIONS = ("users", "keys", "links", "sessions", "notes", "devices", "locations", "push", "profiles")
-DAMAGES = (None, "x", -1, 1e308, [], {}, 10**18, True)
+DAMAGES: tuple[object, ...] = (None, "x", -1, 1e308, [], {}, 10**18, True)
+
+
+def with_field(field: str, value: object) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document | {field: value}
 
 
 @dataclass
@@ -66,8 +70,8 @@ def mongo_damaging(store: Store, database: pymongo.database.Database[dict[str, A
 
     def add(name: str, key: str, change: Callable[[dict[str, Any]], object]) -> None:
         changed = change(document_of(name))
-        whole = changed if isinstance(changed, dict) else {"value": changed}
-        indexed = {one: document_of(name)[one] for one in ("user", "device") if one in document_of(name)}
+        whole: dict[str, Any] = changed if isinstance(changed, dict) else {"value": changed}
+        indexed: dict[str, Any] = {one: document_of(name)[one] for one in ("user", "device") if one in document_of(name)}
         database[name].insert_one({**whole, **indexed, "_id": key})
 
     return Damaging(store, add, lambda name: (one for one in document_of(name) if one not in ("_id", "user", "device")))
@@ -136,11 +140,9 @@ async def test_damaged_documents_are_left_out_and_named_once(damaging: Damaging,
 
 async def test_record_with_any_field_of_another_type_is_read_or_left_out(damaging: Damaging) -> None:
     for name in COLLECTIONS:
-        number = 0
-        for field in damaging.fields(name):
-            for value in DAMAGES:
-                number += 1
-                damaging.add(name, f"damaged {number}", lambda document, field=field, value=value: document | {field: value})
+        damages = [(field, value) for field in damaging.fields(name) for value in DAMAGES]
+        for number, (field, value) in enumerate(damages):
+            damaging.add(name, f"damaged {number}", with_field(field, value))
     found = await read(damaging.store)
     assert {one.id for one in found["devices"]} > {"hall"}
     assert all(records for records in found.values())
