@@ -358,16 +358,20 @@ class DocumentCommandStore:
 
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("commands", Command, _command)
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
         document = await self._documents.get(_command_key(device_id, command_id))
         if document is None:
             return await self._get_early(device_id, command_id)
-        return _command(document) if document["device"] == device_id else None  # a/b with id c, asked for as a with id b/c
+        return self._of(device_id, document)  # None for a/b with id c, asked for as a with id b/c
 
     async def _get_early(self, device_id: str, command_id: str) -> Command | None:
-        document = None if _SLASH in command_id else await self._documents.get(command_id)
-        return None if document is None or document["device"] != device_id else _command(document)
+        return None if _SLASH in command_id else self._of(device_id, await self._documents.get(command_id))
+
+    def _of(self, device_id: str, document: Document | None) -> Command | None:
+        found = self._reader.read(document)
+        return found if found is not None and found.device_id == device_id else None
 
     async def add(self, command: Command) -> Command:
         early = await self._get_early(command.device_id, command.id)
@@ -387,7 +391,7 @@ class DocumentCommandStore:
 
     async def find(self, query: CommandsQuery) -> list[Command]:
         where = {"device": query.device, "state": None if query.state is None else str(query.state)}
-        return list(map(_command, await self._documents.find(where, "-createdAt", limit=query.limit)))
+        return self._reader.all(await self._documents.find(where, "-createdAt", limit=query.limit))
 
 
 class DocumentAuditStore:
@@ -414,6 +418,7 @@ class DocumentAuditStore:
 class DocumentDeliveryStore:
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("deliveries", AlarmDelivery, delivery_from_document)
 
     async def add(self, deliveries: Sequence[AlarmDelivery]) -> None:
         if deliveries:
@@ -421,7 +426,7 @@ class DocumentDeliveryStore:
 
     async def due(self, target: str, now_ms: int, limit: int) -> list[AlarmDelivery]:
         where = {"target": target, "state": DeliveryState.WAITING.value}
-        found = map(_delivery, await self._documents.find(where, "dueAt", limit=limit))
+        found = self._reader.all(await self._documents.find(where, "dueAt", limit=limit))
         return [one for one in found if one.due_ms <= now_ms]
 
     async def save(self, deliveries: Sequence[AlarmDelivery]) -> None:
@@ -430,7 +435,7 @@ class DocumentDeliveryStore:
 
     async def by_group(self, group: str) -> list[AlarmDelivery]:
         found = await self._documents.find({"group": group}, f"-{CREATED_AT}", limit=GROUP_LIMIT)
-        return list(map(_delivery, found))
+        return self._reader.all(found)
 
 
 class DocumentNoteStore(DocumentStore[Note]):
@@ -456,9 +461,10 @@ class DocumentPushStore(DocumentStore[PushSubscription]):
 class DocumentBridgeStore:
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("bridges", BridgeRecord, _bridge)
 
     async def all(self, limit: int) -> list[BridgeRecord]:
-        return list(map(_bridge, await self._documents.find(limit=limit)))
+        return self._reader.all(await self._documents.find(limit=limit))
 
     async def save(self, record: BridgeRecord) -> None:
         """The report is stored as text, like the body of an alarm."""
@@ -473,15 +479,11 @@ class DocumentBridgeStore:
 _BRIDGE_FIELDS = ("host", "pid", "version", "address", "place", "beat", "number")
 
 
-def _bridge(document: Document) -> BridgeRecord:
+def _bridge(identity: str, document: Fields) -> BridgeRecord:
     """During an upgrade the bridges of a cluster have several versions: a field may be missing."""
     fields = {name: document[name] for name in _BRIDGE_FIELDS if name in document}
     started_ms, report = document.get("startedAt", 0), orjson.loads(document.get("report", "{}"))
-    return BridgeRecord(id=str(document["_id"]), started_ms=started_ms, report=report, **fields)
-
-
-def _delivery(document: Document) -> AlarmDelivery:
-    return delivery_from_document(str(document["_id"]), document)
+    return BridgeRecord(id=identity, started_ms=started_ms, report=report, **fields)
 
 
 def _document(record: Storable) -> Document:
@@ -527,5 +529,5 @@ def _command_document(command: Command) -> Document:
     return {"_id": _command_key(command.device_id, command.id), **command.to_document()}
 
 
-def _command(document: Document) -> Command:
-    return command_from_document(str(document["_id"]).rpartition(_SLASH)[2], document)
+def _command(key: str, document: Fields) -> Command:
+    return command_from_document(key.rpartition(_SLASH)[2], document)

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, BridgeError)
-_TIMES = range(-62_135_596_800_000, 253_402_300_800_000)  # of the years 1 to 9999
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 to 9999
 _STRICT = ConfigDict(strict=True, revalidate_instances="always", arbitrary_types_allowed=True)
 _NAMED_LIMIT = 100
 
@@ -40,7 +40,7 @@ class RecordReader(Generic[T]):
         try:
             record = self._from_document(key, document)
             self._types.validate_python([record])
-            if any(isinstance(value, int) and value not in _TIMES for value in _times_of(record)):
+            if any(isinstance(value, int) and not _FIRST_MS <= value <= _LAST_MS for value in _times_of(record)):
                 raise ValueError("a time is out of range")
         except _DAMAGED as error:
             self._name(key, error)

@@ -16,18 +16,37 @@ import pytest
 from bridge.core.access.accounts import ApiKey, LoginSession, User
 from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
 from bridge.core.access.shared_links import SharedLink
-from bridge.core.alarms.delivery import PushSubscription
+from bridge.core.alarms.delivery import AlarmDelivery, AlarmMember, DeliveryKind, PushSubscription
+from bridge.core.devices.command import Command
 from bridge.core.devices.device import Device
 from bridge.core.devices.named_location import NamedLocation
 from bridge.core.devices.note import Note
 from bridge.core.devices.profiles import DeviceProfile
-from bridge.ports import Store
+from bridge.core.query import CommandsQuery
+from bridge.ports import BridgeRecord, Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
 
 AT, FAR = 1_767_000_000_000, 4_000_000_000_000
+DELIVERY = AlarmDelivery(
+    id="d", target="t", kind=DeliveryKind.RAISED, group="g", priority="high", rule="r", site=None, created_ms=FAR,
+    members=(AlarmMember("a", "b", "hall"),), due_ms=AT, title="T", body="B", alarms=({"deviceId": "hall"},),
+)  # fmt: skip
 SCOPE = ResourceScope(frozenset({"hall"}))
-COLLECTIONS = ("users", "keys", "links", "sessions", "notes", "devices", "locations", "push", "profiles")
+COLLECTIONS = (
+    "users",
+    "keys",
+    "links",
+    "sessions",
+    "notes",
+    "devices",
+    "locations",
+    "push",
+    "profiles",
+    "commands",
+    "deliveries",
+    "bridges",
+)
 DAMAGES: tuple[object, ...] = (None, "x", -1, 1e308, [], {}, 10**18, True)
 
 
@@ -93,6 +112,9 @@ async def damaging(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         await store.locations.add(NamedLocation("l", "L", "S", "R", {"floor": 1}, AT))
         await store.push.add(PushSubscription("4f" * 12, "alice", "https://push.example", "p", "a", AT))
         await store.profiles.save({"hall": DeviceProfile({"a": True}, {"co2": "a"}, 60, None, {"co2": "ppm"})})
+        await store.commands.add(Command("5f" * 8, "hall", "on", True, "alice", FAR, FAR))
+        await store.deliveries.add([DELIVERY])
+        await store.bridges.save(BridgeRecord("6f" * 8, "host", 1, AT, report={"a": 1}))
         if request.param == "sqlite":
             yield sqlite_damaging(store, path)
         else:
@@ -110,6 +132,9 @@ async def read(store: Store) -> dict[str, list[Any]]:
         "devices": await store.devices.all(1000),
         "locations": await store.locations.all(1000),
         "push": await store.push.by_user("alice"),
+        "commands": await store.commands.find(CommandsQuery()),
+        "deliveries": await store.deliveries.due("t", FAR, 1000),
+        "bridges": await store.bridges.all(1000),
     }
     for records in found.values():
         for one in records:
