@@ -341,11 +341,14 @@ class RecordStore(Protocol[T]):
 
 
 class UserStore(RecordStore[User], Protocol):
+    async def has_any(self) -> bool:
+        """Whether there is a user, also one whose document is damaged."""
+
     async def all(self) -> list[User]:
         """Return every user, by id."""
 
-    async def save(self, user: User, /) -> bool:
-        """Overwrite a user; False, and nothing changes, if the id does not exist."""
+    async def change(self, before: User, after: User, /) -> bool:
+        """Replace `before` by `after`; False, and nothing changes, if the stored revision is not that of `before`."""
 
 
 class ApiKeyStore(RecordStore[ApiKey], Protocol):

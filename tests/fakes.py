@@ -67,7 +67,7 @@ class MemoryStore:
         self.actions = MemoryAlarms()
         self.commands = MemoryCommands()
         self.history = MemoryHistory(self)
-        self.users = MemoryDocuments[User]()
+        self.users = MemoryUsers()
         self.keys = MemoryDocuments[ApiKey]()
         self.links = MemoryDocuments[SharedLink]()
         self.sessions = MemorySessions()
@@ -459,6 +459,15 @@ class MemoryDocuments(Generic[T]):
 
     async def remove(self, identity: str) -> bool:
         return self.by_id.pop(identity, None) is not None
+
+
+class MemoryUsers(MemoryDocuments[User]):
+    async def has_any(self) -> bool:
+        return bool(self.by_id)
+
+    async def change(self, before: User, after: User) -> bool:
+        current = self.by_id.get(after.id)
+        return current is not None and current.revision == before.revision and await self.save(after)
 
 
 class MemorySessions(MemoryDocuments[LoginSession]):

@@ -124,8 +124,12 @@ class ApiKeys:
             expires_ms=None if old.expires_ms is None else now_ms + old.expires_ms - old.created_ms,
         )
         await self._store.add(key)
+        self.drop(old.id)
+        await self._revocations.revoke(f"key:{old.id}")
+        if not await self._store.remove(old.id):  # it was replaced or revoked meanwhile: this one replaces nothing
+            await self._store.remove(key.id)
+            raise _unknown(key_id)
         self._cache[key.id] = key
-        await self.remove(old.id)
         return key, f"{PREFIX}{key.id}_{secret}"
 
     async def made_by(self, maker: str) -> list[ApiKey]:

@@ -30,7 +30,7 @@ class FirstAdminSetup:
 
     async def prepare(self) -> None:
         """Create the admin or the setup link, if there is no user. Raises `StoreUnavailable`."""
-        if await self._users.all():
+        if await self._users.has_any():
             return
         password = self._settings.admin_password
         if password is not None:
@@ -50,7 +50,7 @@ class FirstAdminSetup:
         digest, until = await self._get()
         if not digest or not matches_hash(secret.encode("utf-8", "replace"), digest):
             raise refused
-        if self._clock() >= until or await self._users.all():
+        if self._clock() >= until or await self._users.has_any():
             await self._put("", 0.0)
             raise refused
         try:

@@ -381,7 +381,7 @@ class AuthService:
         session = await self._sessions.current(session_id)
         user = None if session is None or not session.in_cookie else await self.users.get(session.user)
         tokens = self._loaded()
-        return None if user is None else tokens.make(user, session_id, now, tokens.use_of(cookie) or COOKIE)
+        return None if user is None or user.disabled else tokens.make(user, session_id, now, tokens.use_of(cookie) or COOKIE)
 
     async def logout(self, identity: Identity | None, refresh: str, address: str) -> None:
         """End a session, by the identity of its access token or by its refresh token. Does nothing if it has ended."""

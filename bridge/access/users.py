@@ -5,6 +5,7 @@ change is stored: even if something fails in between, no token outlives the chan
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,8 +15,10 @@ from bridge.access.passwords import Passwords, check_bcrypt, is_bcrypt
 from bridge.access.sessions import LoginSessions
 from bridge.core.access.accounts import User, user_name
 from bridge.core.access.permissions import ResourceScope, Role
-from bridge.core.errors import AccountError, AccountExists, LastAdmin, UnknownAccount
+from bridge.core.errors import AccountError, AccountExists, LastAdmin, TemporarilyUnavailable, UnknownAccount
 from bridge.ports import UserStore
+
+_ATTEMPTS = 10
 
 
 class Users:
@@ -33,6 +36,10 @@ class Users:
 
     async def all(self) -> list[User]:
         return await self._store.all()
+
+    async def has_any(self) -> bool:
+        """Whether there is a user, also one whose document is damaged."""
+        return await self._store.has_any()
 
     async def get(self, name: str) -> User | None:
         return await self._store.get(name)
@@ -72,9 +79,8 @@ class Users:
             current = await self._store.get(user.id)
             if current is None or current.password != user.password:  # changed or replaced meanwhile
                 return current or user
-            user = replace(current, password=hashed)
-            await self._store.save(user)
-        return user
+            user = _changed(current, password=hashed)
+            return user if await self._store.change(current, user) else current
 
     async def add_imported(self, name: str, bcrypt_hash: str, role: Role) -> User | None:
         """Create a user with the bcrypt hash of another system; None, and nothing changes, if there is one of this name."""
@@ -84,20 +90,37 @@ class Users:
     async def change(self, name: str, changes: Mapping[str, Any]) -> User:
         """Change `password`, `role`, `scope`, `channels` or `disabled`, and nothing else.
 
-        Raises `UnknownAccount` and `LastAdmin`.
+        Raises `UnknownAccount`, `LastAdmin` and `TemporarilyUnavailable`.
         """
         if "password" in changes:
             changes = {**changes, "password": await self._passwords.hashed(changes["password"])}
         async with self._lock:
-            before = await self._known(name)
-            after = replace(before, **changes)
-            if before.administers and not after.administers:
-                await self._check_other_admin(before)
-            await self._sessions.end_all(after.id)
-            if not await self._store.save(after):
-                raise _unknown(name)
+            after = await self._change(name, changes)
         await self._sessions.end_all(after.id)
         return after
+
+    async def _change(self, name: str, changes: Mapping[str, Any]) -> User:
+        """Change a user as they are now: another bridge may change them at the same time."""
+        for _ in range(_ATTEMPTS):
+            before = await self._known(name)
+            after = _changed(before, **changes)
+            is_demotion = before.administers and not after.administers
+            if is_demotion:
+                await self._check_other_admin(before)
+            await self._sessions.end_all(after.id)
+            if await self._store.change(before, after):
+                if is_demotion:
+                    await self._keep_an_admin(after, before)
+                return after
+        raise TemporarilyUnavailable(f"user {name[:64]!a} is being changed by others: try again")
+
+    async def _keep_an_admin(self, changed: User, before: User) -> None:
+        """Undo a change if meanwhile another bridge demoted or removed the other admins. Raises `LastAdmin` then."""
+        try:
+            await self._check_other_admin(before)
+        except LastAdmin:
+            await self._store.change(changed, _changed(before))
+            raise
 
     async def change_password(self, user: User, password: str, session_id: str) -> User:
         """Change the password of a user whose old one was verified; their sessions end, except the one named.
@@ -108,9 +131,9 @@ class Users:
         async with self._lock:
             if await self._store.get(user.id) != user:
                 raise _unknown(user.id)
-            after = replace(user, password=hashed)
+            after = _changed(user, password=hashed)
             await self._sessions.end_all(user.id, keep=session_id)
-            if not await self._store.save(after):
+            if not await self._store.change(user, after):
                 raise _unknown(user.id)
         await self._sessions.end_all(user.id, keep=session_id)
         return after
@@ -121,7 +144,17 @@ class Users:
             user = await self.removable(name)
             await self._sessions.end_all(user.id)
             await self._store.remove(user.id)
+            if user.administers:
+                await self._restore_last_admin(user)
         await self._sessions.end_all(user.id)
+
+    async def _restore_last_admin(self, user: User) -> None:
+        """Undo a removal as `_keep_an_admin` undoes a change."""
+        try:
+            await self._check_other_admin(user)
+        except LastAdmin:
+            await self._store.add(user)
+            raise
 
     async def removable(self, name: str) -> User:
         """Return a user who may be removed. Raises as `remove` does."""
@@ -142,6 +175,10 @@ class Users:
     async def _check_other_admin(self, user: User) -> None:
         if not any(other.administers and other.id != user.id for other in await self._store.all()):
             raise LastAdmin(f"{user.id} is the only admin who can log in: create another admin first")
+
+
+def _changed(user: User, **changes: Any) -> User:  # noqa: ANN401
+    return replace(user, **changes, revision=secrets.token_hex(8))
 
 
 def _unknown(name: str) -> UnknownAccount:

@@ -242,7 +242,7 @@ class Registry:
         device = Device(device_id, created_ms=self._clock(), part_of=part_of)
         whole = self._devices.get(part_of or "")
         if whole is not None:
-            device.site, device.room = whole.site, whole.room
+            device.site, device.room, device.retired_ms = whole.site, whole.room, whole.retired_ms
         self._fill_location(device, stated)
         device = self._with_suggestions(device)
         self._table.put(device)

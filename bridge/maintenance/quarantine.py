@@ -35,12 +35,19 @@ async def get_message(store: Store, text: str) -> QuarantinedMessage:
     return messages[0]
 
 
-async def clear(store: Store, query: QuarantineQuery, advance: Advance = lambda _: None) -> int:
-    """Remove the matching messages that were received before the call; return how many."""
+async def clear(
+    store: Store, query: QuarantineQuery, advance: Advance = lambda _: None, on_removed: Advance = lambda _: None
+) -> int:
+    """Remove the matching messages that were received before the call; return how many.
+
+    `on_removed` receives the number removed of each page, also of those before an error.
+    """
     until_ms = time.time_ns() // 1_000_000
     after, removed = FIRST, 0
     while messages := await store.quarantine.messages(replace(query, after=after, limit=PAGE_SIZE)):
-        removed += await store.quarantine.release([message.id for message in messages if message.received_ms <= until_ms])
+        now = await store.quarantine.release([message.id for message in messages if message.received_ms <= until_ms])
+        on_removed(now)
+        removed += now
         after = messages[-1].id
         advance(len(messages))
     return removed

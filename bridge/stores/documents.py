@@ -10,16 +10,18 @@ from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import (
     EXPIRES_AT,
+    ApiKey,
     LoginSession,
     Revocation,
     Storable,
+    User,
     api_key_from_document,
     revocation_from_document,
     session_from_document,
     user_from_document,
 )
 from bridge.core.access.audit import REFUSALS, AuditEvent, AuditQuery, audit_event_from_document
-from bridge.core.access.shared_links import shared_link_from_document
+from bridge.core.access.shared_links import SharedLink, shared_link_from_document
 from bridge.core.alarms.delivery import (
     CREATED_AT,
     GROUP_LIMIT,
@@ -33,13 +35,14 @@ from bridge.core.alarms.delivery import (
 from bridge.core.devices import command, device, named_location, note
 from bridge.core.devices.command import Command, CommandState, command_from_document
 from bridge.core.devices.device import Device, device_from_document
-from bridge.core.devices.named_location import location_from_document
+from bridge.core.devices.named_location import NamedLocation, location_from_document
 from bridge.core.devices.note import DEVICE_LIMIT, LIMIT, Note, note_from_document
 from bridge.core.devices.profile_document import profile_from_document, profile_to_document
 from bridge.core.devices.profiles import DeviceProfile
 from bridge.core.errors import StoreUnavailable
 from bridge.core.query import CommandsQuery
 from bridge.ports import AlarmInput, BridgeRecord, DeviceRecord, StoredAlarm, StoredTransition
+from bridge.stores.record_reader import RecordReader
 
 Document = dict[str, Any]
 Fields = Mapping[str, Any]
@@ -120,7 +123,10 @@ class DocumentCollection(Protocol):
         """Insert the documents whose keys do not exist. Raises `StoreError` if the database refuses one."""
 
     async def replace(self, document: Document, **expected: str) -> bool:
-        """Overwrite the document of this key if its fields equal `expected`: of several concurrent calls, one returns True."""
+        """Overwrite the document of this key if its fields equal `expected`: of several concurrent calls, one returns True.
+
+        A field that the document lacks equals an empty text.
+        """
 
     async def put(self, documents: Sequence[Document]) -> None:
         """Insert or overwrite; a document that the database refuses is logged and does not affect the others."""
@@ -154,8 +160,10 @@ class DocumentStores:
     def _open_repositories(
         self, collection: Callable[[CollectionSchema], DocumentCollection], revocations: DocumentLog
     ) -> None:
-        self.devices = DocumentDeviceStore(collection(DEVICES), device_from_document)
-        self.locations = DocumentRecordStore(collection(LOCATIONS), location_from_document)
+        self.devices = DocumentDeviceStore(collection(DEVICES), RecordReader("devices", Device, device_from_document))
+        self.locations = DocumentRecordStore(
+            collection(LOCATIONS), RecordReader("locations", NamedLocation, location_from_document)
+        )
         self.profiles = DocumentProfileStore(collection(PROFILES))
         self.air = DocumentDeviceRecordStore(collection(AIR), "air")
         self.anomaly_states = DocumentDeviceRecordStore(collection(ANOMALY_STATES))
@@ -165,34 +173,30 @@ class DocumentStores:
         self.anomalies = DocumentAlarmStore(*map(collection, (ANOMALIES, ANOMALY_TRANSITIONS, ANOMALY_INPUTS)))
         self.actions = DocumentAlarmStore(*map(collection, (ACTIONS, ACTION_TRANSITIONS, ACTION_INPUTS)))
         self.commands = DocumentCommandStore(collection(COMMANDS))
-        self.users = DocumentRecordStore(collection(USERS), user_from_document)
-        self.keys = DocumentRecordStore(collection(API_KEYS), api_key_from_document)
-        self.links = DocumentRecordStore(collection(SHARED_LINKS), shared_link_from_document)
+        self.users = DocumentUserStore(collection(USERS), RecordReader("users", User, user_from_document))
+        self.keys = DocumentRecordStore(collection(API_KEYS), RecordReader("keys", ApiKey, api_key_from_document))
+        self.links = DocumentRecordStore(collection(SHARED_LINKS), RecordReader("links", SharedLink, shared_link_from_document))
         self.sessions = DocumentSessionStore(collection(SESSIONS), revocations)
         self.audit = DocumentAuditStore(collection(AUDIT))
         self.deliveries = DocumentDeliveryStore(collection(DELIVERIES))
-        self.notes = DocumentNoteStore(collection(NOTES), note_from_document)
-        self.push = DocumentPushStore(collection(PUSH), push_from_document)
+        self.notes = DocumentNoteStore(collection(NOTES), RecordReader("notes", Note, note_from_document))
+        self.push = DocumentPushStore(collection(PUSH), RecordReader("push", PushSubscription, push_from_document))
         self.bridges = DocumentBridgeStore(collection(BRIDGES))
 
 
 class DocumentStore(Generic[T]):
-    def __init__(self, documents: DocumentCollection, from_document: Callable[[str, Fields], T]) -> None:
+    def __init__(self, documents: DocumentCollection, reader: RecordReader[T]) -> None:
         self._documents = documents
-        self._from_document = from_document
+        self._reader = reader
 
     async def all(self, limit: int = 0) -> list[T]:
-        return list(map(self._record, await self._documents.find(limit=limit)))
+        return self._reader.all(await self._documents.find(limit=limit))
 
     async def get(self, identity: str) -> T | None:
-        document = await self._documents.get(identity)
-        return None if document is None else self._record(document)
+        return self._reader.read(await self._documents.get(identity))
 
     async def remove(self, identity: str) -> bool:
         return await self._documents.delete(identity)
-
-    def _record(self, document: Document) -> T:
-        return self._from_document(str(document["_id"]), document)
 
 
 class DocumentRecordStore(DocumentStore[T]):
@@ -203,16 +207,25 @@ class DocumentRecordStore(DocumentStore[T]):
         return await self._documents.replace(_document(record))
 
 
+class DocumentUserStore(DocumentRecordStore[User]):
+    async def has_any(self) -> bool:
+        return bool(await self._documents.find(limit=1))
+
+    async def change(self, before: User, after: User) -> bool:
+        return await self._documents.replace(_document(after), revision=before.revision)
+
+
 class DocumentSessionStore(DocumentRecordStore[LoginSession]):
     def __init__(self, sessions: DocumentCollection, revocations: DocumentLog) -> None:
-        super().__init__(sessions, session_from_document)
+        super().__init__(sessions, RecordReader("sessions", LoginSession, session_from_document))
         self._revocations = revocations
+        self._revocation_reader = RecordReader("revocations", Revocation, revocation_from_document)
 
     async def rotate(self, before: LoginSession, after: LoginSession) -> bool:
         return await self._documents.replace(_document(after), turn=before.generation)
 
     async def by_user(self, user: str) -> list[LoginSession]:
-        sessions = map(self._record, await self._documents.find({"user": user}))
+        sessions = self._reader.all(await self._documents.find({"user": user}))
         return sorted(sessions, key=lambda session: (session.created_ms, session.id))
 
     async def revoke(self, revocation: Revocation) -> None:
@@ -220,7 +233,7 @@ class DocumentSessionStore(DocumentRecordStore[LoginSession]):
 
     async def revocations(self, mark: int) -> tuple[list[Revocation], int]:
         documents, mark = await self._revocations.since(mark)
-        return [revocation_from_document(str(document["_id"]), document) for document in documents], mark
+        return self._revocation_reader.all(documents), mark
 
 
 class DocumentDeviceStore(DocumentStore[Device]):
@@ -236,10 +249,12 @@ class DocumentDeviceStore(DocumentStore[Device]):
 class DocumentProfileStore:
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("profiles", DeviceProfile, lambda _, document: profile_from_document(document))
 
     async def all(self, limit: int) -> dict[str, DeviceProfile]:
         documents = await self._documents.find(limit=limit)
-        return {str(document["_id"]): profile_from_document(document) for document in documents}
+        found = {str(document["_id"]): self._reader.read(document) for document in documents}
+        return {name: profile for name, profile in found.items() if profile is not None}
 
     async def save(self, profiles: Mapping[str, DeviceProfile]) -> None:
         if profiles:
@@ -343,16 +358,20 @@ class DocumentCommandStore:
 
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("commands", Command, _command)
 
     async def get(self, device_id: str, command_id: str) -> Command | None:
         document = await self._documents.get(_command_key(device_id, command_id))
         if document is None:
             return await self._get_early(device_id, command_id)
-        return _command(document) if document["device"] == device_id else None  # a/b with id c, asked for as a with id b/c
+        return self._of(device_id, document)  # None for a/b with id c, asked for as a with id b/c
 
     async def _get_early(self, device_id: str, command_id: str) -> Command | None:
-        document = None if _SLASH in command_id else await self._documents.get(command_id)
-        return None if document is None or document["device"] != device_id else _command(document)
+        return None if _SLASH in command_id else self._of(device_id, await self._documents.get(command_id))
+
+    def _of(self, device_id: str, document: Document | None) -> Command | None:
+        found = self._reader.read(document)
+        return found if found is not None and found.device_id == device_id else None
 
     async def add(self, command: Command) -> Command:
         early = await self._get_early(command.device_id, command.id)
@@ -372,7 +391,7 @@ class DocumentCommandStore:
 
     async def find(self, query: CommandsQuery) -> list[Command]:
         where = {"device": query.device, "state": None if query.state is None else str(query.state)}
-        return list(map(_command, await self._documents.find(where, "-createdAt", limit=query.limit)))
+        return self._reader.all(await self._documents.find(where, "-createdAt", limit=query.limit))
 
 
 class DocumentAuditStore:
@@ -399,6 +418,7 @@ class DocumentAuditStore:
 class DocumentDeliveryStore:
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("deliveries", AlarmDelivery, delivery_from_document)
 
     async def add(self, deliveries: Sequence[AlarmDelivery]) -> None:
         if deliveries:
@@ -406,7 +426,7 @@ class DocumentDeliveryStore:
 
     async def due(self, target: str, now_ms: int, limit: int) -> list[AlarmDelivery]:
         where = {"target": target, "state": DeliveryState.WAITING.value}
-        found = map(_delivery, await self._documents.find(where, "dueAt", limit=limit))
+        found = self._reader.all(await self._documents.find(where, "dueAt", limit=limit))
         return [one for one in found if one.due_ms <= now_ms]
 
     async def save(self, deliveries: Sequence[AlarmDelivery]) -> None:
@@ -415,12 +435,12 @@ class DocumentDeliveryStore:
 
     async def by_group(self, group: str) -> list[AlarmDelivery]:
         found = await self._documents.find({"group": group}, f"-{CREATED_AT}", limit=GROUP_LIMIT)
-        return list(map(_delivery, found))
+        return self._reader.all(found)
 
 
 class DocumentNoteStore(DocumentStore[Note]):
     async def by_device(self, device_id: str) -> list[Note]:
-        return list(map(self._record, await self._documents.find({"device": device_id}, "-_id", limit=DEVICE_LIMIT)))
+        return self._reader.all(await self._documents.find({"device": device_id}, "-_id", limit=DEVICE_LIMIT))
 
     async def add(self, record: Note) -> None:
         await self._documents.insert(_document(record))
@@ -429,7 +449,7 @@ class DocumentNoteStore(DocumentStore[Note]):
 
 class DocumentPushStore(DocumentStore[PushSubscription]):
     async def by_user(self, user: str) -> list[PushSubscription]:
-        return list(map(self._record, await self._documents.find({"user": user}, CREATED_AT)))
+        return self._reader.all(await self._documents.find({"user": user}, CREATED_AT))
 
     async def add(self, subscription: PushSubscription) -> None:
         await self._documents.put([_document(subscription)])
@@ -441,9 +461,10 @@ class DocumentPushStore(DocumentStore[PushSubscription]):
 class DocumentBridgeStore:
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("bridges", BridgeRecord, _bridge)
 
     async def all(self, limit: int) -> list[BridgeRecord]:
-        return list(map(_bridge, await self._documents.find(limit=limit)))
+        return self._reader.all(await self._documents.find(limit=limit))
 
     async def save(self, record: BridgeRecord) -> None:
         """The report is stored as text, like the body of an alarm."""
@@ -458,15 +479,11 @@ class DocumentBridgeStore:
 _BRIDGE_FIELDS = ("host", "pid", "version", "address", "place", "beat", "number")
 
 
-def _bridge(document: Document) -> BridgeRecord:
+def _bridge(identity: str, document: Fields) -> BridgeRecord:
     """During an upgrade the bridges of a cluster have several versions: a field may be missing."""
     fields = {name: document[name] for name in _BRIDGE_FIELDS if name in document}
     started_ms, report = document.get("startedAt", 0), orjson.loads(document.get("report", "{}"))
-    return BridgeRecord(id=str(document["_id"]), started_ms=started_ms, report=report, **fields)
-
-
-def _delivery(document: Document) -> AlarmDelivery:
-    return delivery_from_document(str(document["_id"]), document)
+    return BridgeRecord(id=identity, started_ms=started_ms, report=report, **fields)
 
 
 def _document(record: Storable) -> Document:
@@ -512,5 +529,5 @@ def _command_document(command: Command) -> Document:
     return {"_id": _command_key(command.device_id, command.id), **command.to_document()}
 
 
-def _command(document: Document) -> Command:
-    return command_from_document(str(document["_id"]).rpartition(_SLASH)[2], document)
+def _command(key: str, document: Fields) -> Command:
+    return command_from_document(key.rpartition(_SLASH)[2], document)

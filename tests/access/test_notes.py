@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 from bridge.core.devices.note import DEVICE_LIMIT, TEXT_LENGTH
+from tests.access.leaks import LEAKS
 from tests.access.parts import guarded
 from tests.conftest import StartBridge
 from tests.servers import until
@@ -57,6 +59,23 @@ async def test_notes_are_written_with_command_read_within_the_scope_and_audited(
         await until(is_audited, what="the notes in the audit log")
 
 
+async def test_notes_and_titles_are_taken_as_people_type_them_without_what_deceives(
+    start_bridge: StartBridge, broker_url: str, tmp_path: Path
+) -> None:
+    async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
+        typed = ("Fenêtre ouverte\u00a0: 20\u202f%", "visite \U0001f468\u200d\U0001f469\u200d\U0001f467", "می\u200cشود")
+        deceiving = ("a\u202eb", "a\u2066b", "a\u200bb", "a\u2028b", "a\x00b", "a\x7fb", "\ue000")
+        for text in (*typed, *deceiving):
+            status, note = await made.as_("operator", "POST", "/api/v1/notes", {"device": "hall", "at": AT, "text": text})
+            assert (status, note.get("text")) == ((201, text) if text in typed else (400, None)), ascii(text)
+            new = {"title": text, "view": "#/", "sites": [text]}
+            status, link = await made.as_("admin", "POST", "/api/v1/links", new)
+            assert status == (201 if text in typed else 422), ascii(text)
+            if status == 201:
+                LEAKS.hide(link["token"])
+                assert (link["title"], link["scope"]["sites"]) == (text, [text])
+
+
 async def test_notes_are_bounded_in_length_and_number(start_bridge: StartBridge, broker_url: str, tmp_path: Path) -> None:
     async with guarded(start_bridge, broker_url, f"sqlite:///{tmp_path}/bridge.db") as made:
         good = {"device": "hall", "at": AT, "text": "x"}
@@ -65,7 +84,9 @@ async def test_notes_are_bounded_in_length_and_number(start_bridge: StartBridge,
             {"at": "soon"}, {"at": "9999-01-01T00:00:00Z"}, {"field": "nothing"}, {"device": ""}, {"more": 1},
         ):  # fmt: skip
             assert (await made.as_("operator", "POST", "/api/v1/notes", good | wrong))[0] in (400, 404), wrong
-        for number in range(DEVICE_LIMIT):
+        for number in range(DEVICE_LIMIT - 5):
             assert (await made.as_("operator", "POST", "/api/v1/notes", good | {"text": "ы" * TEXT_LENGTH}))[0] == 201, number
+        at_once = await asyncio.gather(*(made.as_("operator", "POST", "/api/v1/notes", good) for _ in range(20)))
+        assert sorted(status for status, _ in at_once) == [201] * 5 + [507] * 15
         status, full = await made.as_("operator", "POST", "/api/v1/notes", good)
         assert (status, full["detail"]) == (507, f"the limit of {DEVICE_LIMIT} notes of a device is reached: remove one first")

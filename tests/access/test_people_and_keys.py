@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -95,3 +96,14 @@ async def test_replaced_key_has_the_same_rights_and_limits_and_the_old_one_ends(
     _, listed = await made.as_("admin", "GET", "/api/v1/keys")
     assert [one["id"] for one in listed["keys"] if one["name"] == "grafana"] == [new["id"]]
     assert (await made.as_("admin", "POST", f"/api/v1/keys/{old['id']}/rotate"))[0] == 404
+
+
+async def test_key_that_is_replaced_several_times_at_once_has_one_successor(made: Guarded) -> None:
+    _, old = await made.as_("admin", "POST", "/api/v1/keys", {"name": "grafana"})
+    path = f"/api/v1/keys/{old['id']}/rotate"
+    answers = await asyncio.gather(*(made.as_("admin", "POST", path) for _ in range(6)))
+    LEAKS.hide(old["key"], *(key["key"] for status, key in answers if status == 201))
+    assert sorted(status for status, _ in answers) == [201, *[404] * 5]
+    _, listed = await made.as_("admin", "GET", "/api/v1/keys")
+    (left,) = [one["id"] for one in listed["keys"] if one["name"] == "grafana"]
+    assert [left] == [key["id"] for status, key in answers if status == 201]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from bson.objectid import ObjectId
 
 from bridge.core.devices.device import Device, device_from_document, with_public
 from bridge.core.errors import DeviceError
 from bridge.core.events import EntityEvent
 from bridge.core.message import DeviceStatus
+from bridge.core.readings.reading import Reading
 from tests.devices.test_registry import START_MS, Rig
 
 
@@ -65,6 +67,13 @@ async def test_parts_are_retired_with_their_device(rig: Rig) -> None:
     assert changed == {"a", "a.probe"}
     await rig.registry.update("a", {"retired": False})
     assert not rig.registry.get("a.probe").is_retired
+
+
+async def test_part_that_appears_at_a_retired_device_is_retired_too(rig: Rig) -> None:
+    await rig.registry.update("a", {"retired": True})
+    rig.registry.publish([Reading(ObjectId(), "a.new", {"co2": 645}, rig.now_ms, rig.now_ms, part_of="a")])
+    part = rig.registry.get("a.new")
+    assert (part.is_retired, part.status) == (True, None)
 
 
 async def test_retirement_is_stored_and_known_to_other_bridges(rig: Rig) -> None:

@@ -309,6 +309,21 @@ async def test_clear_asks_for_confirmation(tmp_path: Path) -> None:
         assert await clear(store, QuarantineQuery()) == 250
 
 
+async def test_clear_that_fails_in_between_tells_what_was_removed() -> None:
+    class Failing(MemoryQuarantine):
+        async def release(self, ids: Sequence[ObjectId]) -> int:
+            if len(self.by_id) < 300:
+                raise StoreUnavailable("store unavailable")
+            return await super().release(ids)
+
+    store, removed = MemoryStore(), list[int]()
+    store.quarantine = Failing()
+    await store.write([], [rejected("home/a", b"{", RejectionReason.NOT_JSON) for _ in range(450)], [])
+    with pytest.raises(StoreUnavailable):
+        await clear(store, QuarantineQuery(), on_removed=removed.append)
+    assert removed == [200]
+
+
 async def test_message_texts_are_printed_without_markup_or_control_characters(screen: Console) -> None:
     store = MemoryStore()
     await store.write([], [rejected("home/\x1b[2J[bold]", b"\x07", RejectionReason.NOT_JSON)], [])

@@ -53,13 +53,18 @@ async def test_user_is_returned_unchanged_and_second_of_the_same_name_is_not_add
     assert [one.id for one in await store.users.all()] == ["aaron", "alice"]
 
 
-async def test_user_is_saved_only_if_it_exists_and_removed_once(store: Store) -> None:
-    changed = replace(ALICE, role=Role.OPERATOR, scope=None)
-    assert not await store.users.save(changed)
+async def test_user_is_changed_only_as_they_are_and_removed_once(store: Store) -> None:
+    changed = replace(ALICE, role=Role.OPERATOR, scope=None, revision="1")
+    assert not await store.users.change(ALICE, changed)
     assert await store.users.get("alice") is None
     await store.users.add(ALICE)
-    assert await store.users.save(changed)
-    assert await store.users.get("alice") == changed
+    at_once = [store.users.change(ALICE, replace(changed, revision=str(number))) for number in range(1, 5)]
+    assert sorted(await asyncio.gather(*at_once)) == [False, False, False, True]
+    found = await store.users.get("alice")
+    assert found == replace(changed, revision=found.revision if found else "")
+    assert not await store.users.change(ALICE, changed)
+    assert await store.users.change(found, replace(ALICE, revision="5"))
+    assert await store.users.get("alice") == replace(ALICE, revision="5")
     assert [await store.users.remove("alice") for _ in range(2)] == [True, False]
     assert await store.users.all() == []
 

@@ -1,5 +1,6 @@
 """Notes of people about moments at devices, as charts show them."""
 
+import asyncio
 import time
 from functools import partial
 from typing import Annotated
@@ -57,6 +58,7 @@ class NotesApi:
         self._authorizer = authorizer
         self._audit = audit
         self._http = http
+        self._adding = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -94,12 +96,13 @@ class NotesApi:
         device_id = normalize_device_id(body.device)
         self._authorizer.check(request, device_id, Permission.COMMAND)
         self._registry.get(device_id)
-        if len(await self._notes.by_device(device_id)) >= DEVICE_LIMIT:
-            raise TooManyNotes(f"the limit of {DEVICE_LIMIT} notes of a device is reached: remove one first")
         at_ms, now_ms = parse_time(body.at), time.time_ns() // 1_000_000
         assert at_ms is not None  # noqa: S101 - the model has checked it
         note = Note(str(ObjectId()), device_id, at_ms, body.text, identity_of(request).name, now_ms, body.field)
-        await self._notes.add(note)
+        async with self._adding:
+            if len(await self._notes.by_device(device_id)) >= DEVICE_LIMIT:
+                raise TooManyNotes(f"the limit of {DEVICE_LIMIT} notes of a device is reached: remove one first")
+            await self._notes.add(note)
         self._record(request, "note added", device_id)
         return json_response(note.public(), status=201)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.api.openapi.models import DeviceId, Response, Time
+from bridge.core.access.texts import is_plain
 from bridge.core.devices.note import TEXT_LENGTH
 from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 from bridge.core.timestamp import parse_time
@@ -25,7 +26,7 @@ def _text(text: str) -> str:
     stripped = text.strip()
     if not stripped:
         raise ValueError(f"must have 1 to {TEXT_LENGTH} characters")
-    if not all(one.isprintable() or one == "\n" for one in stripped):
+    if not is_plain(stripped, also="\n"):
         raise ValueError("must have no control characters except line feeds")
     return stripped
 

@@ -1,7 +1,7 @@
 """The quarantine by HTTP: rejected messages with their reasons, retrying and clearing them, and what would read them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -150,12 +150,18 @@ class RejectedApi:
             return problem(422, "name what to remove: code, field, source, topic, device or id; or all=true, and no filter")
         if self._changing.locked():
             return problem(409, _BUSY)
+        removed: list[int] = []
         async with self._changing:
             try:
                 async with asyncio.timeout(_CLEAR_SECONDS):
-                    removed = await clear(self._store, parameters.query())
+                    await clear(self._store, parameters.query(), on_removed=removed.append)
             except TimeoutError:
                 return problem(503, f"not all were removed within {_CLEAR_SECONDS:g} s: repeat the request")
+            finally:  # also of a part: they are lost
+                self._record_cleared(request, filters, sum(removed))
+        return json_response({"removed": sum(removed)})
+
+    def _record_cleared(self, request: web.Request, filters: Mapping[str, str], removed: int) -> None:
         target = " ".join(f"{name}={value}" for name, value in filters.items()) or "all"
         self._audit.record(
             "quarantine cleared",
@@ -164,7 +170,6 @@ class RejectedApi:
             target=target[:200],
             removed=str(removed),
         )
-        return json_response({"removed": removed})
 
     @_describes(
         "How each payload format would read a rejected message, the best first, and the subscription for it",

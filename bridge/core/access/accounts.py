@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from bridge.core.access.channels import channels_of, channels_to_document
 from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
+from bridge.core.access.texts import is_plain
 from bridge.core.errors import AccountError, DeviceIdError
 from bridge.core.readings.identity import parse_device_id
 from bridge.core.timestamp import iso
@@ -39,7 +40,7 @@ def user_name(text: str) -> str:
 def key_name(text: str) -> str:
     """Return the display name of an API key, without surrounding space. Raises `AccountError`."""
     name = text.strip()
-    if not name or len(name) > _LABEL_LENGTH or not name.isprintable():
+    if not name or len(name) > _LABEL_LENGTH or not is_plain(name):
         raise AccountError("name", f"must be 1 to {_LABEL_LENGTH} printable characters")
     return name
 
@@ -47,7 +48,7 @@ def key_name(text: str) -> str:
 def scope_of(devices: Iterable[str], sites: Iterable[str]) -> ResourceScope | None:
     """Return the scope of these devices and sites; None (every device) if both are empty. Raises `AccountError`."""
     scope = ResourceScope(frozenset(map(_device_id, devices)), frozenset(sites))
-    if bad := [name for name in scope.sites if not name.isprintable() or not 0 < len(name) <= _SITE_LENGTH]:
+    if bad := [name for name in scope.sites if not is_plain(name) or not 0 < len(name) <= _SITE_LENGTH]:
         raise AccountError("sites", f"{bad[0][:64]!r} is not a site name: 1 to {_SITE_LENGTH} printable characters")
     names = [*scope.devices, *scope.sites]
     if len(names) > NAMES_LIMIT or sum(len(json.dumps(name)) for name in names) > _SCOPE_LENGTH:
@@ -96,7 +97,10 @@ class Storable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `password` is its argon2id hash. A `disabled` user keeps everything and cannot log in."""
+    """A person. `password` is its argon2id hash. A `disabled` user keeps everything and cannot log in.
+
+    `revision` is another one after each change, so that of two changes at once none is lost.
+    """
 
     id: str
     role: Role
@@ -105,6 +109,7 @@ class User:
     created_ms: int = 0
     channels: frozenset[str] | None = None
     disabled: bool = False
+    revision: str = ""
 
     def __post_init__(self) -> None:
         """Raises `AccountError` for an admin with limits: an admin can grant themselves everything."""
@@ -135,6 +140,7 @@ class User:
             "createdAt": self.created_ms,
             "channels": channels_to_document(self.channels),
             "disabled": self.disabled,
+            "revision": self.revision,
         }
 
 
@@ -149,6 +155,7 @@ def user_from_document(name: str, document: Mapping[str, Any]) -> User:
         document["createdAt"],
         channels,
         bool(document.get("disabled")),
+        document.get("revision", ""),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge.core.access.accounts import EXPIRES_AT, scope_from_document, scope_to_document
 from bridge.core.access.permissions import ResourceScope
+from bridge.core.access.texts import is_plain
 from bridge.core.errors import AccountError
 from bridge.core.timestamp import iso
 
@@ -29,7 +30,7 @@ def view_of(text: str) -> str:
 def title_of(text: str) -> str:
     """Return the name of a link in the list of links. Raises `AccountError`."""
     title = text.strip()
-    if not title or len(title) > TITLE_LENGTH or not title.isprintable():
+    if not title or len(title) > TITLE_LENGTH or not is_plain(title):
         raise AccountError("title", f"must be 1 to {TITLE_LENGTH} printable characters")
     return title
 

@@ -309,7 +309,7 @@ def device_from_document(device_id: str, document: Mapping[str, Any]) -> Device:
     return Device(
         id=device_id,
         **{name: document.get(name) for name in TEXT_ATTRIBUTES},
-        expected_seconds=document.get("expectedInterval"),
+        expected_seconds=_within(document.get("expectedInterval"), INTERVAL_RANGE_SECONDS),
         attributes=dict(document.get("attributes") or {}),
         state=dict(document.get("state") or {}),
         status=document.get("status"),
@@ -317,13 +317,23 @@ def device_from_document(device_id: str, document: Mapping[str, Any]) -> Device:
         connection=document.get("connection"),
         last_seen_ms=document.get("lastSeen"),
         created_ms=document.get("createdAt") or document.get("statusAt") or 0,
-        reporting_interval=ReportingInterval(document.get("interval") or 0.0, document.get("intervals") or 0),
+        reporting_interval=_learnt(document.get("interval"), document.get("intervals")),
         part_of=document.get("partOf"),
         also_sends={row["key"]: AlsoSent(row["reason"], row["since"]) for row in also_sends},
         also_values={row["key"]: row["value"] for row in also_sends if row.get("value") is not None},
         telemetry=Telemetry(document["telemetry"], document["telemetryAt"]) if document.get("telemetry") else None,
         retired_ms=document.get("retiredAt"),
     )
+
+
+def _within(seconds: float | None, bounds: tuple[float, float]) -> float | None:
+    """Return a stored interval; None if it is damaged."""
+    return seconds if seconds is not None and bounds[0] <= seconds <= bounds[1] else None
+
+
+def _learnt(seconds: float | None, count: int | None) -> ReportingInterval:
+    known = _within(seconds, (0, LEARNT_RANGE_SECONDS[1]))
+    return ReportingInterval(known, count) if known and count else ReportingInterval()
 
 
 def apply_changes(device: Device, changes: Mapping[str, Any], now_ms: int = 0) -> Device:
@@ -361,7 +371,7 @@ def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def _retired_ms(device: Device, value: object, now_ms: int) -> int | None:
-    if value not in (True, False, None):
+    if value is not None and not isinstance(value, bool):
         raise ValueError("must be true, false or null")
     return (device.retired_ms or now_ms) if value else None
 

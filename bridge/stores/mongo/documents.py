@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, UpdateOne
@@ -54,8 +55,11 @@ class MongoCollection:
 
     async def replace(self, document: Document, **expected: str) -> bool:
         """Update one document, which MongoDB does atomically."""
+        conditions = {name: value or {"$in": ["", None]} for name, value in expected.items()}
         async with translated():
-            result = await self._collection.update_one({"_id": document["_id"], **expected}, {"$set": self._encoded(document)})
+            result = await self._collection.update_one(
+                {"_id": document["_id"], **conditions}, {"$set": self._encoded(document)}
+            )
         return bool(result.matched_count)
 
     async def put(self, documents: Sequence[Document]) -> None:
@@ -100,8 +104,10 @@ class MongoCollection:
         return document | {name: utc(document[name]) for name in self._times if document.get(name) is not None}
 
     def _decoded(self, document: Mapping[str, Any]) -> Document:
-        times = {name: milliseconds(document[name]) for name in self._times if document.get(name) is not None}
-        return {**document, **times}
+        """Return a document with its times in milliseconds; one that is no date stays, and readers of records refuse it."""
+        times = {name: milliseconds(at) for name in self._times if isinstance(at := document.get(name), datetime)}
+        dates = {name: str(document[name]) for name in self._times if name not in times and document.get(name) is not None}
+        return {**document, **dates, **times}
 
 
 class MongoRevocations(MongoCollection):

@@ -77,10 +77,16 @@ class SqliteCollection(SqliteTable):
         await self._writer.call(lambda connection: connection.executemany(f"{self._put} NOTHING", rows))
 
     async def replace(self, document: Document, **expected: str) -> bool:
-        """Run one statement: SQLite allows one writer at a time."""
-        conditions = "".join(f" AND {self._columns[name]} = ?" for name in expected)
-        row = self._row(document)
-        return await self._writer.change(self._replace + conditions, [*row, row[0], *expected.values()]) == 1
+        """Run one statement: SQLite allows one writer at a time. Fields without a column are compared before it."""
+        row, equals = self._row(document), {self._columns[name]: expected[name] for name in expected if name in self._columns}
+        if len(equals) < len(expected):
+            found = await self._reader.rows(f"SELECT document FROM {self._name} WHERE id = ?", [row[0]])  # noqa: S608
+            before = _object(found[0][0]) if found else None
+            if before is None or any(before.get(name, "") != expected[name] for name in expected if name not in self._columns):
+                return False
+            equals["document"] = found[0][0]
+        conditions = "".join(f" AND {column} = ?" for column in equals)
+        return await self._writer.change(self._replace + conditions, [*row, row[0], *equals.values()]) == 1
 
     async def put(self, documents: Sequence[Document]) -> None:
         rows = [self._row(document) for document in documents]
@@ -106,7 +112,7 @@ class SqliteCollection(SqliteTable):
     def _document(self, row: Sequence[Any]) -> Document:
         key, *columns, text = row
         return {
-            **json.loads(text or "{}"),
+            **_object(text),
             **dict(zip(self._fields, columns, strict=True)),
             "_id": ObjectId(key) if isinstance(key, bytes) else key,
         }
@@ -139,6 +145,15 @@ def trim_sql(table: str, order: str, condition: str) -> str:
     """Return the statement that deletes one batch of the lowest rows with this condition, beyond the table's limit."""
     surplus = f"max(0, min({BATCH}, (SELECT count(*) FROM {table}) - ?))"  # noqa: S608
     return f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition} ORDER BY {order} LIMIT {surplus})"  # noqa: S608
+
+
+def _object(text: str | None) -> Document:
+    """Return a stored JSON document; an empty one if it is damaged, which readers of records refuse."""
+    try:
+        document = json.loads(text or "{}")
+    except (TypeError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _sql(key: Key) -> str | bytes:
