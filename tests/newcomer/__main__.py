@@ -37,9 +37,7 @@ async def do_jobs(folder: Path) -> list[Done]:
     """Each in turn; one that fails does not end the others."""
     site, default_ports = _site(folder)
     async with chromium() as browser:
-        context = await browser.new_context(
-            viewport={"width": 1280, "height": 860}, locale="en", accept_downloads=True
-        )
+        context = await browser.new_context(viewport={"width": 1280, "height": 860}, locale="en", accept_downloads=True)
         async with Newcomer(folder, site, await context.new_page(), default_ports=default_ports) as newcomer:
             if not default_ports:
                 newcomer.use_broker(int(site.broker_url.rpartition(":")[2]))
@@ -53,11 +51,15 @@ async def _do(newcomer: Newcomer, title: str, job: Callable[[Newcomer], Awaitabl
     began = time.monotonic()
     try:
         await job(newcomer)
-    except Exception as error:  # noqa: BLE001 - whatever stops a newcomer is the result
+    except Exception as error:  # whatever stops a newcomer is the result
         newcomer.stumbles.append(f"given up: {type(error).__name__}: {error}")
-        await newcomer.page.screenshot(path=newcomer.folder.parent / "newcomer-gave-up.png")
+        picture = REPO / "build" / "newcomer" / f"{title}.png"
+        await newcomer.page.screenshot(path=picture, full_page=True)
+        newcomer.stumbles.append(f"picture: {picture.relative_to(REPO)}")
     done = Done(title, newcomer.steps, time.monotonic() - began, newcomer.stumbles)
-    print(f"{done.seconds:5.1f} s  {title}", *(f"         {one}" for one in done.stumbles), sep="\n", file=sys.stderr, flush=True)
+    print(
+        f"{done.seconds:5.1f} s  {title}", *(f"         {one}" for one in done.stumbles), sep="\n", file=sys.stderr, flush=True
+    )
     return done
 
 

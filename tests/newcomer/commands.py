@@ -36,7 +36,7 @@ FIND_COMMANDS = Command(_START, 'export PATH="$PWD/.venv/bin:$PATH"')
 PUBLISH = Command(_README, """mosquitto_pub -q 1 -t sensors/mine/data -m '{"temperature": 21.5, "eco2": 640}'""")
 POST = Command(
     _README,
-    "curl -fsS -H 'Content-Type: application/json' -d '{\"deviceId\": \"mine\", \"temperature\": 21.6}'"
+    'curl -fsS -H \'Content-Type: application/json\' -d \'{"deviceId": "mine", "temperature": 21.6}\''
     " http://localhost:3000/api/v1/readings",
 )
 CHECK = Command(_TROUBLE, "sensor-bridge check || true")

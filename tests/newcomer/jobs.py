@@ -116,8 +116,8 @@ async def alarm(newcomer: Newcomer) -> None:
     await newcomer.see(_status(newcomer.page), "Live")
     await newcomer.run(commands.PUBLISH_WARM)
     await newcomer.run(commands.LIST_ALARMS)
-    await newcomer.press("link", re.compile(r"^Alarms: \d"))
-    item = newcomer.page.get_by_role("article").filter(has_text="Temperature 29")
+    await newcomer.press("link", re.compile("^Alarms not acknowledged: 1"))
+    item = newcomer.page.get_by_role("listitem").filter(has_text="Temperature 29")
     await newcomer.see(item, "not acknowledged")
     await newcomer.press("button", "Acknowledge", item)
     await newcomer.see(item, re.compile(r"(?<!not )acknowledged"))
@@ -207,7 +207,7 @@ def _status(page: Page) -> Locator:
 
 async def _option(page: Page, name: str) -> str:
     """The label of the first option with this name."""
-    options = page.get_by_label("Add to the chart").locator("option").filter(has_text=name)
+    options = page.get_by_role("combobox", name="Add to the chart").get_by_role("option").filter(has_text=name)
     await expect(options.first).to_be_attached()
     return str(await options.first.inner_text()).strip()
 

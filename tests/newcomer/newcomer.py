@@ -6,11 +6,13 @@ import asyncio
 import os
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from playwright.async_api import ConsoleMessage, Locator, Page, Response, expect
+from playwright.async_api import Error as PlaywrightError
 
 from tests.docs.site import Site
 from tests.newcomer.commands import Command
@@ -19,11 +21,14 @@ from tests.servers import START_SECONDS
 Role = Literal["button", "link", "checkbox", "combobox", "heading", "img", "region", "textbox", "row", "table", "status"]
 
 PATIENCE_SECONDS = 10.0
-"""Who waits longer believes that it does not work."""
+"""A user who waits longer believes that it does not work; longer for a start, which prints what it does."""
+
+_START_PATIENCE_SECONDS = 60.0
 
 _DEADLINE_SECONDS = 60.0
 _SIDEWAYS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 _DEAD_ENDS = re.compile(r"There is no such page|Page not found|could not be loaded|No readings in this time range")
+_EXPECTED = re.compile(r"Failed to load resource|ERR_CONNECTION_REFUSED")  # the second while the bridge is restarted
 _BROKEN = re.compile(r"Traceback|command not found|No such file")
 
 
@@ -76,7 +81,7 @@ class Newcomer:
         self._printed = ""
         process = self._service = await self._spawn(f"exec env {self._text(command)}")
         self._reading = asyncio.create_task(self._follow(process))
-        async with self._patience(f"{command.text!r} to print {until!r}"):
+        async with self._patience(f"{command.text!r} to print {until!r}", _START_PATIENCE_SECONDS):
             while not re.search(until, self._printed):
                 assert process.returncode is None, f"{command.text!r} ended:\n{self._printed}"
                 await asyncio.sleep(0.05)
@@ -99,7 +104,7 @@ class Newcomer:
             return
         if self._reading is not None:
             await self._reading
-        if code not in (0, 130) or _BROKEN.search(self._printed):
+        if code not in (0, 130, -signal.SIGINT) or _BROKEN.search(self._printed):
             self.stumbles.append(f"it ended with {code}: {self._printed[-500:]}")
 
     async def _spawn(self, script: str) -> asyncio.subprocess.Process:
@@ -139,11 +144,13 @@ class Newcomer:
         page.on("response", self._on_response)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type == "error" and not _EXPECTED.search(message.text):
             self.stumbles.append(f"console: {message.text}")
 
     def _on_response(self, response: Response) -> None:
-        if response.status >= 400:
+        is_login = response.status == 401  # a page asks whether somebody is logged in
+        is_stopped = response.status == 503 and self._service is None
+        if response.status >= 400 and not is_login and not is_stopped:
             self.stumbles.append(f"{response.status} {response.request.method} {response.url.split('?')[0]}")
 
     async def open(self, url: str) -> None:
@@ -166,7 +173,7 @@ class Newcomer:
         await self._look()
 
     async def choose(self, label: str, option: str) -> None:
-        await self.page.get_by_label(label, exact=True).select_option(label=option)
+        await self.find("combobox", label).select_option(label=option)
         await self._look()
 
     async def see(self, what: Locator, text: str | re.Pattern[str] | None = None) -> None:
@@ -187,25 +194,25 @@ class Newcomer:
 
     async def _look(self, *, is_step: bool = True) -> None:
         self.steps += is_step
-        text = await self.page.locator("body").inner_text()
-        if dead_end := _DEAD_ENDS.search(text):
-            self._note(f"{dead_end[0]!r} at {self.page.url}")
-        if await self.page.evaluate(_SIDEWAYS):
-            self._note(f"sideways scrolling at {self.page.url}")
+        with suppress(PlaywrightError):  # another page is being loaded
+            if dead_end := _DEAD_ENDS.search(await self.page.locator("body").inner_text()):
+                self._note(f"{dead_end[0]!r} at {self.page.url}")
+            if await self.page.evaluate(_SIDEWAYS):
+                self._note(f"sideways scrolling at {self.page.url}")
 
     def _note(self, stumble: str) -> None:
         if stumble not in self.stumbles:
             self.stumbles.append(stumble)
 
-    def _patience(self, what: str) -> _Patience:
-        return _Patience(self, what)
+    def _patience(self, what: str, seconds: float = PATIENCE_SECONDS) -> _Patience:
+        return _Patience(self, what, seconds)
 
 
 class _Patience:
     """Fails after the deadline; what takes longer than a newcomer's patience is a stumble."""
 
-    def __init__(self, newcomer: Newcomer, what: str) -> None:
-        self._newcomer, self._what = newcomer, what
+    def __init__(self, newcomer: Newcomer, what: str, seconds: float) -> None:
+        self._newcomer, self._what, self._seconds = newcomer, what, seconds
         self._timeout = asyncio.timeout(_DEADLINE_SECONDS)
 
     async def __aenter__(self) -> None:
@@ -215,5 +222,5 @@ class _Patience:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         await self._timeout.__aexit__(kind, error, at)
         seconds = asyncio.get_running_loop().time() - self._began
-        if seconds > PATIENCE_SECONDS:
+        if seconds > self._seconds:
             self._newcomer.stumbles.append(f"waited {seconds:.0f} s for {self._what}")
