@@ -19,6 +19,9 @@ from tests.newcomer.jobs import JOBS
 from tests.newcomer.newcomer import Newcomer
 from tests.servers import REPO, free_port, is_open
 
+PICTURES = REPO / "build" / "newcomer"
+"""What the page looks like after each job."""
+
 _OWN = {"data", ".git", "build", "dist", ".env"}
 """What the folder of a newcomer does not share with this checkout."""
 
@@ -53,10 +56,9 @@ async def _do(newcomer: Newcomer, title: str, job: Callable[[Newcomer], Awaitabl
         await job(newcomer)
     except Exception as error:  # whatever stops a newcomer is the result
         newcomer.stumbles.append(f"given up: {type(error).__name__}: {error}")
-        picture = REPO / "build" / "newcomer" / f"{title}.png"
-        await newcomer.page.screenshot(path=picture, full_page=True)
-        newcomer.stumbles.append(f"picture: {picture.relative_to(REPO)}")
-    done = Done(title, newcomer.steps, time.monotonic() - began, newcomer.stumbles)
+    seconds = time.monotonic() - began
+    await newcomer.page.screenshot(path=PICTURES / f"{title}.png", full_page=True)
+    done = Done(title, newcomer.steps, seconds, newcomer.stumbles)
     print(
         f"{done.seconds:5.1f} s  {title}", *(f"         {one}" for one in done.stumbles), sep="\n", file=sys.stderr, flush=True
     )

@@ -194,7 +194,10 @@ async def test_note_is_written_marked_and_removed(charts: Charts) -> None:
 
 async def test_week_has_charts_of_fields_that_the_newest_reading_does_not_have(charts: Charts) -> None:
     now = time.time()
-    readings = [{"deviceId": "turns", "timestamp": now - 60, "co2": 640}, {"deviceId": "turns", "timestamp": now, "humidity": 41}]
+    readings = [
+        {"deviceId": "turns", "timestamp": now - 60, "co2": 640},
+        {"deviceId": "turns", "timestamp": now, "humidity": 41},
+    ]
     async with aiohttp.ClientSession() as session, session.post(f"{charts.base}/api/v1/readings", json=readings) as answer:
         assert answer.status == 201, await answer.text()
     await charts.go("#/device/turns?range=7d")
