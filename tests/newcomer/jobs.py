@@ -85,10 +85,10 @@ async def compare_rooms(newcomer: Newcomer) -> None:
         await newcomer.choose("Add to the chart", await _option(newcomer.page, room))
     await newcomer.press("button", "24 h")
     legend = newcomer.page.get_by_label("Lines of the chart")
-    for room in ("Kitchen", "Bedroom"):
-        await newcomer.see(legend, re.compile(rf"{room}.*\d+\.\d ?°C", re.DOTALL))
+    both = re.compile(r"Kitchen.*\d+\.\d ?°C.*Bedroom.*\d+\.\d ?°C", re.DOTALL)
+    await newcomer.see(legend, both)
     await newcomer.page.reload()
-    await newcomer.see(legend, re.compile("Kitchen.*Bedroom", re.DOTALL))
+    await newcomer.see(legend, both)
 
 
 async def export(newcomer: Newcomer) -> None:
