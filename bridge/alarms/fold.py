@@ -227,8 +227,6 @@ class AlarmFold:
         if due_ms > timer.due_ms:
             self._time_silence(device)
             return []
-        if not device.is_regular:
-            return []  # timed again after its next reading
         transitions = device.stand(rule, due_ms)
         self._note_states(device)
         return transitions
