@@ -149,7 +149,7 @@ class Newcomer:
 
     def _on_response(self, response: Response) -> None:
         is_login = response.status == 401  # a page asks whether somebody is logged in
-        is_stopped = response.status == 503 and self._service is None
+        is_stopped = response.status == 503 and (self._service is None or "/health" in response.url)  # which asks just that
         if response.status >= 400 and not is_login and not is_stopped:
             self.stumbles.append(f"{response.status} {response.request.method} {response.url.split('?')[0]}")
 
