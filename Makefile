@@ -150,6 +150,10 @@ bench-page: $(VENV)/.dev $(PAGE) test-tools ## What the page costs the browser w
 screenshots: $(VENV)/.dev $(PAGE) test-tools ## Every view in every size into web/screenshots/, two into web/readme/; ARGS="phone wall" selects
 	$(BIN)/python -m tests.page.screenshots $(ARGS)
 
+.PHONY: newcomer
+newcomer: $(VENV)/.dev $(PAGE) test-tools ## Do eleven jobs as a newcomer, from README and docs alone; print their times and stumbles
+	$(BIN)/python -m tests.newcomer $(ARGS)
+
 .PHONY: faults
 faults: $(VENV)/.dev test-tools ## Kill, stop, cut and fill everything for half an hour; report what was lost. ARGS=name selects; ARGS=soak takes an hour
 	$(BIN)/python -m tests.faults $(ARGS)

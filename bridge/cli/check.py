@@ -1,25 +1,30 @@
 """Test everything that the bridge needs, one by one, and say how to fix what fails."""
 
 import asyncio
+import errno
 from collections.abc import Sized
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from bridge.alarms.rules_file.reading import read_rules
+from bridge.cli.options import load_store_settings
 from bridge.cli.runner import FAILED, WRONG_SETTINGS, print_line
 from bridge.core.errors import BridgeError, BrokerUnavailable, RuleFileError, SettingsError, Unavailable
 from bridge.settings import Settings
 from bridge.settings.certificates import check_certificates
-from bridge.settings.loader import load_settings
+from bridge.settings.section import in_url
 from bridge.sources.mqtt.client import mqtt_sender
 from bridge.sources.mqtt.subscriptions import SubscriptionPlan
 from bridge.stores import open_store
+from bridge.tools.api_client import call
 from bridge.tools.bind_once import bind_once
 from bridge.tools.terminal import printable
 
 _BROKER_SECONDS = 15.0  # a connection that fails is diagnosed with a few more
+_BRIDGE_SECONDS = 3.0
 _PROTOCOL_REMARK = 'the broker does not support MQTT 5: set mqtt.protocol (BRIDGE_MQTT__PROTOCOL) to "3.1.1"'
 
 _NO_TARGET = "nobody is told of alarms but the page: add a [[notify]] target to the rules file"
@@ -28,7 +33,7 @@ _NO_TARGET = "nobody is told of alarms but the page: add a [[notify]] target to 
 async def check(config: Path | None, console: Console) -> int:
     """Print a line per check; return the exit code: wrong settings count more than what is unavailable."""
     try:
-        settings = load_settings(config)
+        settings = load_store_settings(config)
         check_certificates(settings)
     except SettingsError as error:
         _print_failure(console, "settings", str(error), "correct the lines listed above")
@@ -98,8 +103,22 @@ async def _store(settings: Settings) -> str:
 
 
 async def _port(settings: Settings) -> str:
-    bind_once(settings.http.host, settings.http.port)
+    """The port is free, or in use by a bridge: a user also checks one that is running."""
+    try:
+        bind_once(settings.http.host, settings.http.port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and await _is_bridge(settings):
+            return "in use by a running bridge"
+        raise
     return "free"
+
+
+async def _is_bridge(settings: Settings) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)
+    with suppress(BridgeError, TimeoutError):
+        async with asyncio.timeout(_BRIDGE_SECONDS):
+            return await call(f"http://{in_url(host)}:{settings.http.port}", "GET", "/health/live") == {"status": "ok"}
+    return False
 
 
 async def _alarms(settings: Settings) -> str:

@@ -1,12 +1,12 @@
-"""What `sensor-bridge check` says of the rules file of alarms."""
+"""What `sensor-bridge check` says of the rules file of alarms, and beside a demo."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from tests.cli.test_cli import ended
-from tests.servers import free_port
+from tests.cli.test_cli import ended, running
+from tests.servers import free_port, until
 
 
 async def test_check_says_which_rules_of_alarms_are_in_force_and_who_is_told(tmp_path: Path, broker_url: str) -> None:
@@ -38,3 +38,14 @@ async def test_check_prints_every_mistake_of_the_rules_file(tmp_path: Path) -> N
     assert f"\n{rules}: notify" in out
     assert "alarms.file (BRIDGE_ALARMS__FILE)" in out
     assert "hunter2" not in out
+
+
+async def test_check_beside_a_demo_finds_its_store_and_its_bridge(tmp_path: Path) -> None:
+    environ = {"BRIDGE_HTTP__PORT": str(free_port()), "BRIDGE_MQTT__URL": f"mqtt://127.0.0.1:{free_port()}"}
+    async with running(tmp_path, "demo", "--history-days", "0", "--sensors", "0", **environ) as demo:
+        await until(lambda: "Press Ctrl-C" in demo.out, what="the demo")
+        code, out, err = await ended(tmp_path, "check", **environ)
+    assert code == 0, out
+    assert "ok    store sqlite:///data/bridge.db: answers and accepts writes\n" in out
+    assert f"ok    port {environ['BRIDGE_HTTP__PORT']} on 127.0.0.1: in use by a running bridge\n" in out
+    assert err.startswith("store.url is not set: using data/bridge.db, the store of the demo\n")

@@ -32,6 +32,7 @@ RUNNABLE = [block for block in BLOCKS if block.language in RUN and "not run" not
 NOT_RUN = {
     "README.md": ["runs until it is stopped; the second command needs Docker"],
     "docs/access.md": ["runs until it is stopped; the other blocks of this page run against such a bridge", "needs Docker"],
+    "docs/alarms.md": ["runs until it is stopped"],
     "docs/benchmarks.md": ["loads the machine for minutes"],
     "docs/cluster.md": ["needs Docker", "needs MongoDB", "needs MongoDB", "needs MongoDB", "needs MongoDB", "needs Docker"],
     "docs/getting-started.md": [

@@ -192,6 +192,18 @@ async def test_note_is_written_marked_and_removed(charts: Charts) -> None:
     await expect(item).to_have_count(0)
 
 
+async def test_week_has_charts_of_fields_that_the_newest_reading_does_not_have(charts: Charts) -> None:
+    now = time.time()
+    readings = [
+        {"deviceId": "turns", "timestamp": now - 60, "co2": 640},
+        {"deviceId": "turns", "timestamp": now, "humidity": 41},
+    ]
+    async with aiohttp.ClientSession() as session, session.post(f"{charts.base}/api/v1/readings", json=readings) as answer:
+        assert answer.status == 201, await answer.text()
+    await charts.go("#/device/turns?range=7d")
+    await expect(charts.page.locator("figure.chart h3")).to_have_text(["Humidity", "Carbon dioxide"])
+
+
 async def test_a_year_has_local_days_and_is_drawn_quickly(charts: Charts) -> None:
     """The figure is of drawing all charts of the device: below 300 ms on an idle machine."""
     async with aiohttp.ClientSession() as session:

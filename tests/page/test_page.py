@@ -110,6 +110,7 @@ async def test_page_shows_every_reading_once_across_a_restart_of_the_bridge(
         async with running(start_bridge, broker_url, tmp_path, port):
             await publish(range(21, 31))
             await expect(browser_page.page.locator(".connection")).to_have_text("Live")
+            await expect(browser_page.page.get_by_text("the bridge is stopping")).to_have_count(0)
             await publish(range(31, 41))
             await expect(rows).to_have_count(40)
     shown = await rows.locator("ul").all_text_contents()

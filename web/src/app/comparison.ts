@@ -64,6 +64,7 @@ export class Comparison {
         const wanted = JSON.stringify([ids, this.range.value, this.shift.value, app.store.historyVersion.value]);
         if (wanted === known) return;
         known = wanted;
+        this.loadState.value = { state: "loading" }; // or the chart would be called empty until the request begins
         clearTimeout(this.#debounce);
         this.#debounce = setTimeout(() => void this.#load(), DEBOUNCE_MS);
       }),

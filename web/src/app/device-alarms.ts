@@ -11,7 +11,7 @@ const EARLIER_MS = 86_400_000;
 /** More are not drawn. */
 const MAX_ALARMS = 500;
 
-/** The rules, and the alarms of one device in the time range of its charts; loaded again when either changes. */
+/** The rules, and the alarms of one device in the time range of its charts; loaded again when either changes, or the connection was lost. */
 export class DeviceAlarms {
   readonly rules = signal<readonly AlarmRule[]>([]);
   readonly alarms = signal<readonly Alarm[]>([]);
@@ -22,6 +22,7 @@ export class DeviceAlarms {
   readonly #stop: () => void;
   #standing: readonly Alarm[] = [];
   #hasRules = false;
+  #rulesVersion = 0;
   #isClosed = false;
 
   constructor(app: App, deviceId: string, history: DeviceHistory) {
@@ -30,8 +31,11 @@ export class DeviceAlarms {
     this.#history = history;
     let known = "";
     this.#stop = effect(() => {
+      const version = app.store.historyVersion.value;
+      if (version !== this.#rulesVersion) this.#hasRules = false; // a bridge that was restarted may have other rules
+      this.#rulesVersion = version;
       const standing = app.store.alarms.value.filter((one) => one.deviceId === deviceId);
-      const seen = JSON.stringify([history.range.value, standing.map(({ id, state }) => [id, state])]);
+      const seen = JSON.stringify([version, history.range.value, standing.map(({ id, state }) => [id, state])]);
       if (seen !== known) this.#refresher.request();
       known = seen;
       this.#standing = standing;

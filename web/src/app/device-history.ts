@@ -32,6 +32,7 @@ export class DeviceHistory {
   #debounce: ReturnType<typeof setTimeout> | undefined;
   #isPaintScheduled = false;
   #hasLoaded = false;
+  #hasSearched = false;
 
   constructor(app: App, deviceId: string) {
     this.#app = app;
@@ -76,6 +77,7 @@ export class DeviceHistory {
       if (abort.signal.aborted) return;
       this.#show(step, buckets, range.live);
       this.loadState.value = { state: "idle" };
+      if (query.fields.length < this.#allFields().length) void this.#search();
     } catch (error) {
       if (!abort.signal.aborted) this.loadState.value = { state: "failed", error };
     }
@@ -84,8 +86,24 @@ export class DeviceHistory {
   /** A long query of a field costs the bridge the same when the device does not have it, so such fields are left out. */
   #fieldsFor(length: number): string[] {
     const known = new Set([...this.#fields, ...(this.#app.store.device(this.#deviceId)?.entries.keys() ?? [])]);
-    const all = this.#app.store.table.peek().map(({ name }) => name);
+    const all = this.#allFields();
     return length > DAY && known.size > 0 ? all.filter((name) => known.has(name)) : all;
+  }
+
+  #allFields(): string[] {
+    return this.#app.store.table.peek().map(({ name }) => name);
+  }
+
+  /** Looks once for fields of the last day that the newest reading does not have; a device may send its fields in turn. */
+  async #search(): Promise<void> {
+    if (this.#hasSearched) return;
+    this.#hasSearched = true;
+    const to = this.#app.store.bridgeNow();
+    const query = { devices: [this.#deviceId], from: to - DAY, to, step: HOUR, fields: this.#allFields() };
+    const buckets = await this.#app.api.history(query).catch(() => []);
+    const found = [...new BucketHistory(HOUR, buckets).fields].filter((name) => !this.#fieldsFor(Infinity).includes(name));
+    for (const name of found) this.#fields.add(name);
+    if (found.length > 0) this.#scheduleLoad();
   }
 
   #show(step: number, buckets: readonly Bucket[], isLive: boolean): void {

@@ -247,6 +247,7 @@ export class Sync {
     this.#lostSince = null;
     this.#store.updateConnection({ open: true, wasOpen: true, transport, lostAt: null });
     if (lostForMs > 0) this.#alarmRefresher.request();
+    if (lostForMs > 0 && this.#store.notice.peek()?.kind === "system") this.#store.notice.value = null; // of a bridge that has been restarted
     if (this.#wasConnected && lostForMs > 0) this.#invalidateHistory();
     else if (lostForMs > 0) this.#refresher.request();
     this.#wasConnected = true;

@@ -53,6 +53,7 @@ test.each([
   [{ state: "unacknowledged" }, "not acknowledged"],
   [{ state: "acknowledged" }, "acknowledged"],
   [{ state: "acknowledged", acknowledgedBy: "ann" }, "acknowledged by ann"],
+  [{ state: "acknowledged", acknowledgedBy: "anyone" }, "acknowledged"],
   [{ state: "returned" }, "over, not acknowledged"],
   [{ state: "latched" }, "over, to be reset"],
   [{ state: "normal" }, "over"],

@@ -6,6 +6,7 @@
 import type { Alarm, PriorityCounts } from "../model/alarms/alarm";
 import { PRIORITIES, byUrgency } from "../model/alarms/alarm";
 import type { Measurement, Value } from "../model/wire";
+import { ANYONE } from "../model/wire";
 import type { AlarmKey } from "../standards/alarms.en";
 import { alarms as english } from "../standards/alarms.en";
 import { fieldLabel, formats, boundText, sentText, t, valueText } from ".";
@@ -45,7 +46,7 @@ export function figureText(value: Value, { field, unit }: Pick<Alarm, "field" | 
 }
 
 export function stateText({ state, acknowledgedBy }: Alarm): string {
-  return state === "acknowledged" && acknowledgedBy !== null ? t("alarms.state.acknowledgedBy", { name: acknowledgedBy }) : t(`alarms.state.${state}`);
+  return state === "acknowledged" && acknowledgedBy !== null && acknowledgedBy !== ANYONE ? t("alarms.state.acknowledgedBy", { name: acknowledgedBy }) : t(`alarms.state.${state}`);
 }
 
 /** A violation that became known when it was over; null for an alarm that was raised. */

@@ -67,6 +67,9 @@ export interface Summary {
 }
 
 /** One device's readings over one span of time. */
+/** The bridge's name for all users while access is open. */
+export const ANYONE = "anyone";
+
 export interface Bucket {
   readonly deviceId: string;
   readonly start: number;

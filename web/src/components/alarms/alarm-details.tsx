@@ -6,6 +6,7 @@ import { formats, t } from "../../i18n";
 import type { Alarm } from "../../model/alarms/alarm";
 import type { AlarmDelivery, AlarmDetail, AlarmTransition } from "../../model/alarms/detail";
 import { asTransitionKind } from "../../model/alarms/detail";
+import { ANYONE } from "../../model/wire";
 import { errorText } from "../error-text";
 
 /** What happened to an alarm and who was notified, loaded when it is opened. */
@@ -45,7 +46,7 @@ function Transition({ transition }: { readonly transition: AlarmTransition }): J
     <li>
       <Moment at={at} />
       <span>
-        {by === null ? what : t("alarms.details.by", { what, name: by })}
+        {by === null || by === ANYONE ? what : t("alarms.details.by", { what, name: by })}
         {isHeld && ` (${t("alarms.details.held")})`}
         {comment && <span class="comment"> {comment}</span>}
       </span>

@@ -9,6 +9,7 @@ import { messageText } from "../../i18n/alarm-text";
 import { fieldName } from "../../i18n/sentence";
 import type { Annotation, AnnotationKind } from "../../model/history/annotations";
 import { NOTE_LENGTH } from "../../model/notes";
+import { ANYONE } from "../../model/wire";
 import { errorText } from "../error-text";
 import type { IconName } from "../icon";
 import { Icon } from "../icon";
@@ -58,7 +59,7 @@ function Item({ annotation, onRemove }: { annotation: Annotation; onRemove: (() 
   const store = useStore();
   const { kind, at, field } = annotation;
   const text = annotationText(annotation);
-  const by = annotation.kind === "note" && annotation.note.by !== "anyone" ? annotation.note.by : "";
+  const by = annotation.kind === "note" && annotation.note.by !== ANYONE ? annotation.note.by : "";
   return (
     <li data-kind={kind}>
       <Icon name={ICONS[kind]} />
