@@ -137,6 +137,9 @@ class AlarmFold:
         if not (device.past.runs or reading.quality or device.is_attentive or device.plan.may_tell_of(reading.values)):
             return []
         is_beyond, transitions = device.on_late(reading, at_ms)
+        if device.states:
+            self._with_states[reading.device_id] = device
+            self._time_votes(device)
         if is_beyond:
             self.counts.past += 1
             for rule_id, run in device.past.runs.items():

@@ -47,6 +47,15 @@ def test_ten_thousand_retained_and_late_readings_raise_nothing_and_are_all_told_
     assert {one.record.state for one in past} == {"normal"}
 
 
+def test_alarm_that_late_readings_raise_stands_among_the_others() -> None:
+    fold, told_of = AlarmFold(HOME), list[str]()
+    for number in range(600):
+        at_ms = START_MS + number * MINUTE_MS
+        told_of += raised(fold.step(reading(at_ms, {"coPpm": 1.0}, received_ms=at_ms + HOUR_MS)))
+    assert told_of == ["clock"]
+    assert [one.rule for one in fold.records()] == ["clock"]
+
+
 def test_past_violation_is_told_with_its_time_and_its_worst_value() -> None:
     bench = Bench(HOME, MINUTE_MS)
     bench.send(number=5, coPpm=2.0)
