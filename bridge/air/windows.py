@@ -344,8 +344,8 @@ class DeviceWindow:
         for name in names:
             window = fields[name]
             is_text = isinstance(window.value, str)
-            bounds = window.bounds if window.interval_ms else None
-            described.append((name, (-inf, inf) if is_text else bounds, bool(window.rings) and not is_text))
+            bounds = (-inf, inf) if is_text else window.bounds
+            described.append((name, bounds if window.interval_ms else None, bool(window.rings) and not is_text))
         shape = self._shape = _shape(tuple(described))
         self._sums = [fields[name].total for _, name in shape.summed]
         return shape

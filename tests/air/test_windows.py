@@ -142,3 +142,10 @@ def test_text_is_kept_and_never_counted() -> None:
         device.add({"aqiScale": "uba", "aqi": 2.0}, START_MS + number * SECOND_MS)
     assert device.current(START_MS + 3 * SECOND_MS) == {"aqiScale": "uba", "aqi": 2.0}
     assert device.fields["aqiScale"].count == 0
+
+
+def test_interval_of_a_text_is_known_as_soon_as_that_of_a_number() -> None:
+    device = DeviceWindow()
+    for number in range(3):
+        device.add({"aqiScale": "uba", "aqi": 2.0}, START_MS + number * SECOND_MS)
+    assert [one.interval_ms for one in device.fields.values()] == [SECOND_MS, SECOND_MS]
