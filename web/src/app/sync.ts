@@ -107,7 +107,7 @@ export class Sync {
 
   /** Forgets a device that was removed on this page. */
   forgetDevice(id: string): void {
-    this.#store.fleet.remove(id);
+    this.#store.fleet.forget(id);
     this.#painter.schedule();
   }
 
@@ -305,9 +305,10 @@ export class Sync {
     const store = this.#store;
     if (store.table.value.length === 0) store.table.value = await this.#api.measurements();
     this.#live.connect(); // readings can be parsed only once the table is loaded
+    const { edits } = store.fleet;
     const records = await this.#api.devices(store.table.value);
     const reports = await assessments;
-    store.fleet.load(records);
+    store.fleet.load(records, edits);
     this.applyAssessments(reports);
     store.trends.retainOnly(store.fleet.devices);
     store.assessments.retainOnly(store.fleet.devices);

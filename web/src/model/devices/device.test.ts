@@ -125,6 +125,18 @@ describe("the fleet", () => {
     expect([...fleet.devices.values()].map(({ name }) => name)).toEqual(["Bath"]);
   });
 
+  test("keeps what was changed on this page while a list was on its way", () => {
+    fleet.load([record("a"), record("b")]);
+    const { edits } = fleet;
+    fleet.applyRecord(record("a", { name: "Attic" }));
+    fleet.applyRecord(record("c", { name: "Cellar" }));
+    fleet.forget("b");
+    fleet.load([record("a"), record("b")], edits);
+    expect([...fleet.devices.values()].map(({ name }) => name)).toEqual(["Attic", "Cellar"]);
+    fleet.load([record("a")]);
+    expect([...fleet.devices.values()].map(({ name }) => name)).toEqual(["a"]);
+  });
+
   test("reports each change once", () => {
     fleet.applyReading(reading(1, { temperature: 1 }));
     expect([...fleet.takeChangedIds()]).toEqual(["kitchen"]);

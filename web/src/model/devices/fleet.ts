@@ -6,16 +6,30 @@ export const MAX_DEVICES = 2000;
 /** All known devices, ordered by last activity, oldest first. Holds at most `MAX_DEVICES`. */
 export class Fleet {
   readonly devices = new Map<string, Device>();
+  /** How often devices were changed or removed on this page. */
+  edits = 0;
+  readonly #editedAt = new Map<string, number>();
   #changed = new Set<string>();
 
-  load(records: readonly DeviceRecord[]): void {
+  /** Takes a list that was requested after so many edits: what was edited later is newer than the list. */
+  load(records: readonly DeviceRecord[], edits = this.edits): void {
     const listed = new Set(records.map(({ id }) => id));
-    for (const record of records) this.applyRecord(record);
-    for (const id of this.devices.keys()) if (!listed.has(id) && records.length < MAX_DEVICES) this.remove(id);
+    for (const record of records) if (!this.#isEditedAfter(record.id, edits)) this.#apply(record);
+    for (const id of this.devices.keys()) {
+      if (!listed.has(id) && records.length < MAX_DEVICES && !this.#isEditedAfter(id, edits)) this.remove(id);
+    }
   }
 
+  /** Takes a record that was changed on this page. */
   applyRecord(record: DeviceRecord): void {
-    this.#touch(record.id).applyRecord(record);
+    this.#editedAt.set(record.id, ++this.edits);
+    this.#apply(record);
+  }
+
+  /** Forgets a device that was removed on this page. */
+  forget(id: string): void {
+    this.#editedAt.set(id, ++this.edits);
+    this.remove(id);
   }
 
   applyReading(reading: Reading): Device {
@@ -60,6 +74,14 @@ export class Fleet {
     const changed = this.#changed;
     this.#changed = new Set();
     return changed;
+  }
+
+  #isEditedAfter(id: string, edits: number): boolean {
+    return (this.#editedAt.get(id) ?? 0) > edits;
+  }
+
+  #apply(record: DeviceRecord): void {
+    this.#touch(record.id).applyRecord(record);
   }
 
   /** The device, moved to the end; above `MAX_DEVICES` the one that was silent longest is removed. */
