@@ -34,7 +34,7 @@ from tests.realtime.parts import Clock
 from tests.servers import until
 
 EXPIRED_SECONDS, REVOKED_SECONDS = 5.0, 2.0
-LIFE_SECONDS = 1.0
+LIFE_SECONDS = 3.0
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ _TO_VIEW = """view => new Promise(rendered => {
 """The page has a listener of its own, which is called before."""
 
 
-async def violations(page: Page) -> list[str]:
+async def violations(page: Page, *, in_dark: bool = True) -> list[str]:
     """Serious and critical axe violations in the light and the dark scheme, of which only colours differ.
 
     The script is injected through the debugger, which bypasses the policy.
@@ -71,6 +71,8 @@ async def violations(page: Page) -> list[str]:
         await page.evaluate(AXE.read_text("utf-8"))
     await page.emulate_media(color_scheme="light")
     found = await _found(page, {})
+    if not in_dark:
+        return found
     await page.emulate_media(color_scheme="dark")
     found += await _found(page, {"runOnly": OF_COLOURS})
     await page.emulate_media(color_scheme="light")
@@ -96,7 +98,7 @@ async def test_axe_finds_no_serious_violation_on_any_page(browser: Browser, dash
     for view in VIEWS:
         await show(page, f"{dashboard.base}/{view}")
         headings.add(await page.locator("main h1").first.inner_text())
-        assert await violations(page) == [], view
+        assert await violations(page, in_dark=language == "en") == [], view  # the colours are those of any language
     assert len(headings) == len(VIEWS), "each view was shown"
     await context.close()
 

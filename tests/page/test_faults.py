@@ -30,7 +30,7 @@ def staged() -> StagedAnalysis:
     analysis = StagedAnalysis()
     analysis.put(
         anomaly("stuck"),
-        drift("drift"),
+        drift("drift", since=iso(now_ms() - 27 * HOUR_MS)),
         ended("warm", 3),
         ended("new-level", 5, outcome="accepted"),
         ended("wrong", 9, state="wrong", outcome="wrong", markedBy="ann", comment="The window was open."),

@@ -220,8 +220,9 @@ async def test_client_that_polls_slowly_is_sent_every_record_once(opened: Open, 
 
 
 async def test_stalled_client_receives_a_gap_if_it_is_further_behind_than_it_may_catch_up(
-    opened: Open, broker_url: str
+    opened: Open, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bridge.realtime.hub.catch_up._PAGES_PER_COUNT", 1)
     bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=2000)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
         await publish_until_behind(bridge, broker_url, quick, 5000)
