@@ -39,6 +39,7 @@ _SHORTEST_INTERVAL_MS = 1000
 _UNKNOWN_INTERVAL_MS = 60_000
 _SMOOTHING = 8
 _GAP_INTERVALS = 3
+_VALUES_OF_AN_INTERVAL = 5  # as the four intervals of a device (`ReportingInterval`)
 _STEADY_MINUTES = 60
 LATEST_VALID_MS = 15 * MINUTE_MS
 """How long a value stands for the air now, unless the device measures more slowly."""
@@ -94,7 +95,7 @@ class FieldWindow:
 
     __slots__ = (
         "bounds", "count", "first_ms", "flagged", "flagged_ms", "interval_ms", "is_continuous", "minute_ms", "name",
-        "pause_ms", "previous_ms", "rings", "steady_minutes", "total", "value", "value_ms",
+        "pause_ms", "previous_ms", "rings", "steady_minutes", "total", "value", "value_ms", "values_before",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -117,6 +118,8 @@ class FieldWindow:
         """The sum of the minute's unflagged values, if there are buckets."""
         self.count = 0
         self.flagged = 0
+        self.values_before = 0
+        """The number of values before the current minute, up to `_VALUES_OF_AN_INTERVAL`."""
         self.rings = {width: Ring(width) for width in _SPANS.get(name, ())}
         self.bounds: Bounds | None = (-inf, inf)
 
@@ -160,6 +163,11 @@ class FieldWindow:
         return self.steady_minutes >= _STEADY_MINUTES
 
     @property
+    def is_regular(self) -> bool:
+        """Whether enough values have come for `interval_ms` to tell when the next one is late."""
+        return self.values_before + self.count + self.flagged >= _VALUES_OF_AN_INTERVAL
+
+    @property
     def usual_interval_ms(self) -> int:
         """The time between two values, at least a second; a minute until two have come."""
         return self.interval_ms or _UNKNOWN_INTERVAL_MS
@@ -191,6 +199,7 @@ class FieldWindow:
             minute = MeanBucket(self.minute_ms, self.total, self.count, self.flagged)
             for ring in self.rings.values():
                 ring.add(minute)
+        self.values_before = min(self.values_before + self.count + self.flagged, _VALUES_OF_AN_INTERVAL)
         self.minute_ms, self.first_ms = at_ms - at_ms % MINUTE_MS, at_ms
         self.total, self.count, self.flagged = 0.0, 0, 0
 
@@ -242,6 +251,7 @@ class FieldWindow:
             "interval": self.interval_ms,
             "pause": self.pause_ms,
             "steady": self.steady_minutes,
+            "valuesBefore": self.values_before,
             "minute": [self.minute_ms, self.first_ms, self.total, self.count, self.flagged],
             "rings": {
                 str(width): [[one.start_ms, one.total, one.count, one.flagged] for one in ring.buckets]
@@ -256,6 +266,7 @@ class FieldWindow:
         window.keep(width for width in map(int, body["rings"]) if width in _LENGTHS)
         window.value, window.value_ms, window.flagged_ms = body["value"], body["valueAt"], body["flaggedAt"]
         window.interval_ms, window.pause_ms, window.steady_minutes = body["interval"], body["pause"], body["steady"]
+        window.values_before = body.get("valuesBefore", _VALUES_OF_AN_INTERVAL)  # earlier versions did not count them
         window.minute_ms, window.first_ms, window.total, window.count, window.flagged = body["minute"]
         for width, ring in window.rings.items():
             ring.buckets = [MeanBucket(*numbers) for numbers in body["rings"].get(str(width), ())]

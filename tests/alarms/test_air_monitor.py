@@ -232,7 +232,7 @@ async def test_removed_device_is_forgotten_in_memory_and_in_the_store() -> None:
 async def test_device_that_fell_silent_while_the_bridge_was_off_is_told() -> None:
     rules = [rule for rule in DEFAULT_RULES if rule.id == "no-data"]
     before = await Air(rules=rules).start()
-    for _ in range(3):
+    for _ in range(5):
         before.clock.now_ms += 10_000
         before.measure({"co2": 600})
     await before.alarms.save()

@@ -204,7 +204,7 @@ def test_silence_of_three_intervals_is_told_and_the_first_reading_ends_it(interv
 @pytest.mark.parametrize(("field", "priority"), [("co2", "high"), ("coPpm", "high"), ("humidity", "medium")])
 def test_silence_is_more_urgent_at_a_device_with_a_critical_rule(field: str, priority: str) -> None:
     bench = Bench(profile_rules("home"))
-    bench.send_field(field, 10.0, number=3)
+    bench.send_field(field, 10.0, number=5)
     (silent,) = bench.wait(600_000)
     assert silent.record.priority == priority
 

@@ -99,7 +99,7 @@ def test_clock_of_the_bridge_that_is_set_back_silences_no_alarm() -> None:
     bench.wait(-HOUR_MS, tick=False)
     assert raised(bench.send(number=2, coPpm=250.0)) == ["co-ceiling"]
     bench.restart()
-    bench.send(number=2, coPpm=1.0)
+    bench.send(number=3, coPpm=1.0)
     assert bench.state("co-ceiling") == "returned"
     assert raised(bench.wait(2 * MINUTE_MS)) == ["no-data"]
     assert (bench.fold.counts.late, bench.record("no-data") is not None) == (0, True)
@@ -423,7 +423,7 @@ def test_shelved_rule_suppresses_nothing() -> None:
 
 def test_silence_suppresses_the_alarms_of_values_but_not_the_critical_ones() -> None:
     bench = Bench([HOT, VERY_HOT, NO_DATA])
-    bench.send(number=3, temperature=41.0)
+    bench.send(number=5, temperature=41.0)
     assert told(bench.wait(HOUR_MS)) == [("raised", "no-data"), ("suppressed", "hot")]
     assert told(bench.send(temperature=41.0)) == [("cleared", "no-data"), ("unsuppressed", "hot")]
 
@@ -456,9 +456,23 @@ def test_last_will_is_told_at_once() -> None:
     assert told(bench.send(temperature=20.0)) == [("cleared", "no-data")]
 
 
+def test_device_without_a_regular_interval_is_not_silent_until_it_has_sent_five_times() -> None:
+    bench = Bench([NO_DATA])
+    for number in (2, 2):  # as somebody who tries it by hand
+        bench.send(number=number, temperature=20.0)
+        bench.restart()
+        assert bench.wait(HOUR_MS) == []
+    bench.send(temperature=20.0)
+    assert raised(bench.wait(4 * HOUR_MS)) == ["no-data"], "two pauses of an hour are its interval"
+    expected = Bench([NO_DATA])
+    expected.fold.set_facts("kitchen", DeviceFacts(expected_seconds=60), expected.now_ms)
+    expected.send(temperature=20.0)
+    assert raised(expected.wait(HOUR_MS)) == ["no-data"]
+
+
 def test_late_reading_ends_the_silence_and_a_retained_one_does_not() -> None:
     bench = Bench([NO_DATA])
-    bench.send(number=3, temperature=20.0)
+    bench.send(number=5, temperature=20.0)
     at_ms = bench.now_ms
     bench.wait(HOUR_MS)
     assert bench.fold.step(reading(at_ms + 5, {"temperature": 20.0}, received_ms=bench.now_ms, retained=True)) == []
@@ -469,7 +483,7 @@ def test_late_reading_ends_the_silence_and_a_retained_one_does_not() -> None:
 
 def test_nothing_is_silent_while_the_broker_is_unavailable_or_before_the_bridge_listened() -> None:
     bench = Bench([NO_DATA])
-    bench.send(number=3, temperature=20.0)
+    bench.send(number=5, temperature=20.0)
     bench.fold.on_availability("broker", bench.now_ms, is_available=False)
     assert bench.wait(HOUR_MS) == []
     bench.fold.on_availability("broker", bench.now_ms, is_available=True)
@@ -482,7 +496,7 @@ def test_nothing_is_silent_while_the_broker_is_unavailable_or_before_the_bridge_
 
 def test_expected_interval_of_the_registry_counts_instead_of_the_learnt_one() -> None:
     bench = Bench([NO_DATA])
-    bench.send(number=3, temperature=20.0)
+    bench.send(number=5, temperature=20.0)
     bench.fold.set_facts("kitchen", DeviceFacts(expected_seconds=600), bench.now_ms)
     assert bench.wait(1_799_999) == []
     assert raised(bench.wait(1)) == ["no-data"]

@@ -261,6 +261,11 @@ class DeviceAlarms:
         least_ms = round(condition.least_seconds * 1000)
         return max(self.received_ms, since_ms) + max(condition.intervals * interval_ms, least_ms)
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether the device is expected to send again: its interval was set, or it has sent often enough to have one."""
+        return self.facts.expected_seconds is not None or any(one.is_regular for one in self.window.fields.values())
+
     def _interval_ms(self) -> int | None:
         if self.facts.expected_seconds is not None:
             return round(self.facts.expected_seconds * 1000)
