@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 with_each_driver = pytest.mark.parametrize("driver", ["pymongo", "motor"])
-"""For tests of what is stored and read, from end to end. That both drivers do the same is shown by the contract of stores."""
+"""For tests of what is stored and read; programs run with one. That both do the same is shown by the contract of stores."""
 
 
 @pytest.fixture

@@ -100,7 +100,6 @@ async def _more(page: Page, before: int) -> bool:
     return await page.locator("#device001 li").count() > before
 
 
-@with_each_driver
 async def test_simulator_page_and_dashboard_work_end_to_end(
     bridge: Bridge, browser: Browser, database: Database, tmp_path: Path
 ) -> None:

@@ -41,7 +41,6 @@ async def system(start_bridge: StartBridge, broker_url: str, mongo_url: str, dri
 # --- the whole system --------------------------------------------------------------------------------------------------
 
 
-@with_each_driver
 async def test_programs_of_the_document_run_unchanged(system: System, tmp_path: Path) -> None:
     async with system.bridge() as bridge, running(bridge, tmp_path, "device_sim_001.py", "esp01", "1234") as device:
         await device.until("подключено")

@@ -86,7 +86,6 @@ def _shows(client: Running, text: str) -> Any:
     return client.until(lambda lines: any(text in line for line in lines), text)
 
 
-@with_each_driver
 async def test_node_client_and_test_page_work_end_to_end(
     bridge: Bridge, browser: Browser, broker_url: str, database: Database, tmp_path: Path
 ) -> None:

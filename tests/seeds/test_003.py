@@ -32,7 +32,6 @@ from tests.analysis.posting import recovered, saturated
 from tests.browser import chromium
 from tests.cli.test_cli import Command, ended, running
 from tests.conftest import StartBridge
-from tests.seeds.conftest import with_each_driver
 from tests.senders import patient
 from tests.servers import Mongod, Mosquitto, free_port, until
 
@@ -106,7 +105,6 @@ async def served(folder: Path, **environ: object) -> AsyncIterator[tuple[str, Co
         yield f"localhost:{port}", command
 
 
-@with_each_driver
 async def test_programs_of_the_document_run_unchanged(broker_url: str, mongo_url: str, driver: str, tmp_path: Path) -> None:
     variables = {
         "WEBSOCKET_MAX_CONNECTIONS": 100,

@@ -137,7 +137,6 @@ async def page_of(browser: Browser, url: str) -> AsyncIterator[Page]:
 ACTIVE = "window.wsManager.isConnectionActive()"
 
 
-@with_each_driver
 async def test_indoor_air_programs_work_end_to_end(site: Site) -> None:
     async with chromium() as browser:
         async with page_of(browser, site.url) as charts, page_of(browser, f"{site.url}/digital-twin.html") as twin:
