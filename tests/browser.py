@@ -6,22 +6,20 @@ import asyncio
 import atexit
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-from tests.servers import missing
+from tests.servers import free_port, missing
 
 _WHOLE = ("chromium", "chromium-browser", "google-chrome")
 _WITHOUT_WINDOWS = ("chromium-headless-shell", "chrome-headless-shell")
 """Chromium without windows: the page tests take 530 s of CPU instead of 960, as windows are rendered like pages."""
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 
 
 def environ_at_noon() -> dict[str, str]:
@@ -39,31 +37,27 @@ class SharedChromium:
 
     def __init__(self, program: str) -> None:
         self._program = program
-        self._profile = tempfile.TemporaryDirectory(prefix="chromium-")
-        self._port = 0
+        self._port = free_port()
         self._error: Exception | None = None
         self._loop = asyncio.new_event_loop()
         self._runs = threading.Event()
         self._ends = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), name="chromium", daemon=True)
         self._thread.start()
-        if not self._runs.wait(_START_SECONDS) or not self._port:
+        if not self._runs.wait(_START_SECONDS) or self._error:
             raise AssertionError(f"{program} did not start within {_START_SECONDS:g} s: {self._error}")
         atexit.register(self._end)
 
     async def _run(self) -> None:
         try:
             async with async_playwright() as playwright:
-                context = await playwright.chromium.launch_persistent_context(
-                    self._profile.name,
-                    executable_path=self._program,
-                    args=[*_ARGUMENTS, "--remote-debugging-port=0"],
-                    env={**environ_at_noon()},
+                arguments = [*_ARGUMENTS, f"--remote-debugging-port={self._port}"]
+                browser = await playwright.chromium.launch(
+                    executable_path=self._program, args=arguments, env={**environ_at_noon()}, timeout=1000 * _START_SECONDS
                 )
-                self._port = int((Path(self._profile.name) / "DevToolsActivePort").read_text().split()[0])
                 self._runs.set()
                 await self._ends.wait()
-                await context.close()
+                await browser.close()
         except Exception as error:  # of the thread, for the one that waits
             self._error = error
             self._runs.set()
@@ -71,7 +65,6 @@ class SharedChromium:
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._ends.set)
         self._thread.join(_START_SECONDS)
-        self._profile.cleanup()
 
     @property
     def url(self) -> str:
