@@ -230,7 +230,7 @@ class AlarmFold:
         if due_ms > timer.due_ms:
             self._time_silence(device)
             return []
-        if not device.is_regular:  # looks again, more and more rarely: nothing but a reading changes that
+        if not device.is_regular:  # checked again, ever more rarely: only more readings make it regular
             device.timed[rule.id] = later_ms = 2 * timer.due_ms - min(device.received_ms, timer.due_ms - 1)
             self._timers.set(timer._replace(due_ms=later_ms))
             return []
