@@ -169,14 +169,18 @@ class SharedWriter:
     def _drop_finished(self, finished: Iterable[int]) -> None:
         for high in finished:
             self._finished.pop(high, None)
-        if not self._finished:
+        if not self._finished and not self._is_ahead_taken():
             self._has_finished.clear()
+
+    def _is_ahead_taken(self) -> bool:
+        return self._ahead is not None and self._ahead.done()
 
     def _take_ahead(self, size: int) -> None:
         """Under load, take the next range while this batch is written."""
         waiting = self._waiting()
         if waiting and self._ahead is None:
             self._ahead = asyncio.create_task(self._take(max(waiting, size)), name="cluster: next range")
+            self._ahead.add_done_callback(lambda _: self._has_finished.set())  # it may not be needed any more
 
     # --- time --------------------------------------------------------------------------------------------------------------
 
@@ -196,14 +200,14 @@ class SharedWriter:
     async def finish(self) -> None:
         """Finish what is done, and the range that was taken ahead and is not needed. Raises `StoreUnavailable`."""
         ahead = self._ahead
-        if ahead is not None and ahead.done() and not self._is_writing:
+        if ahead is not None and self._is_ahead_taken() and not self._is_writing:
             self._ahead = None
             with suppress(StoreUnavailable):  # then a later call gives it back
                 self._done(ahead.result(), [])
         finished = list(self._finished)
         if finished:
             await self._order.finish(finished)
-            self._drop_finished(finished)
+        self._drop_finished(finished)
 
     async def close(self) -> None:
         """Finish everything that is done, so that others need not wait for it. Does nothing if the store is unavailable."""

@@ -331,6 +331,23 @@ async def test_range_that_was_taken_ahead_and_is_not_needed_is_finished(store: S
     assert await stored(store) == [*batch, *later]
 
 
+async def test_range_ahead_that_comes_after_the_last_write_is_finished(store: Store, bridge: Bridge) -> None:
+    bridge.waiting[0] = 7
+    bridge.store.gate, bridge.log.hand_out_gate = asyncio.Event(), asyncio.Event()
+    bridge.log.hand_out_gate.set()
+    async with running(bridge):
+        writing = asyncio.create_task(bridge.write(batch := readings(2)))
+        await bridge.store.begun.wait()
+        bridge.log.hand_out_gate.clear()
+        bridge.waiting[0] = 0
+        bridge.store.gate.set()
+        await writing
+        await until(lambda: bridge.writer.in_use() == set(), 5, "the range that was written is finished")
+        bridge.log.hand_out_gate.set()
+        await until(lambda: no_open_ranges(store), 5, "no open ranges")
+    assert [(taken.count, found) for taken, found in bridge.announced] == [(2, batch), (7, [])]
+
+
 async def test_lost_answer_of_a_range_ahead_fails_the_next_write_and_then_it_is_given_back(
     store: Store, bridge: Bridge
 ) -> None:
