@@ -33,7 +33,10 @@ REREAD_SECONDS = 5.0
 """Of several bridges, each looks this often for commands that others have queued and it can send."""
 
 MOVE_SECONDS = 10.0
-"""A device whose socket was closed may have another one at a bridge that the others do not know yet, for this long."""
+"""A device whose socket was closed, or that came online, may have one at a bridge that the others do not know yet, for this long.
+
+The first reading of a socket can reach another bridge before the message that the socket was opened.
+"""
 
 WAITING_LIMIT = 10_000
 """The most commands that wait in the queues of all devices together."""
@@ -373,7 +376,8 @@ class CommandService:
             return device_id not in presence.sockets
         if connection is not None or not self._has_others():
             return False
-        return presence.left_within(device_id, MOVE_SECONDS if self._is_informed() else math.inf)
+        left = presence.left_within(device_id, MOVE_SECONDS if self._is_informed() else math.inf)
+        return left or presence.appeared_within(device_id, MOVE_SECONDS)
 
 
 class _KeyedLock:

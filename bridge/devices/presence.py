@@ -38,6 +38,8 @@ class Presence:
         until the older socket of a device that has moved is closed.
         """
         self._left: dict[str, float] = {}
+        self._appeared: dict[str, float] = {}
+        """When devices came online by a reading or by what another bridge says, without a socket that is known."""
         self._moved: set[str] = set()
         """Devices whose socket was closed here while another bridge had one."""
         self.came_online: Callable[[str], None] = lambda _: None
@@ -82,8 +84,10 @@ class Presence:
         self._on_life(device, arrived, reading.received_ms)
         if device.reporting_interval.observe(round(arrived * 1000)):
             self.watch(device)
-        back = device.status is None or device.status == OFFLINE
-        return True, self.set_status(device, ONLINE, reading.received_ms) if back else []
+        if device.online:
+            return True, []
+        self._appeared[device.id] = now
+        return True, self.set_status(device, ONLINE, reading.received_ms)
 
     def _on_life(self, device: Device, arrived: float, received_ms: int) -> None:
         """Record a sign of life. `lastSeen` goes back with the clock: it would stay in the future otherwise."""
@@ -98,6 +102,7 @@ class Presence:
         self._went_offline.pop(device_id, None)
         self._moved.discard(device_id)
         self._left.pop(device_id, None)
+        self._appeared.pop(device_id, None)
 
     def on_status(self, device: Device, status: DeviceStatus) -> list[Event]:
         """A status arrived over MQTT. An `offline` does not count while the device's socket is open."""
@@ -136,12 +141,14 @@ class Presence:
             self._on_life(device, self._monotonic(), self._clock())
             self.watch(device)
             if device.online and not was_online:
+                self._appeared[device.id] = self._monotonic()
                 self.came_online(device.id)
         return True
 
     def on_remote_socket_opened(self, bridge: str, device_id: str) -> None:
         """Another bridge has a socket of the device. If this one has one too, the one that is closed first was the older."""
         self._left.pop(device_id, None)
+        self._appeared.pop(device_id, None)
         owners = self.elsewhere.setdefault(device_id, [])
         if bridge not in owners:
             owners.append(bridge)
@@ -170,6 +177,7 @@ class Presence:
     def on_socket_opened(self, device: Device) -> list[Event]:
         self.elsewhere.pop(device.id, None)
         self._left.pop(device.id, None)
+        self._appeared.pop(device.id, None)
         self._moved.discard(device.id)
         device.connection = SOCKET
         self._on_life(device, self._monotonic(), self._clock())
@@ -195,6 +203,10 @@ class Presence:
     def left_within(self, device_id: str, seconds: float) -> bool:
         """Whether the last socket of a device, at any bridge, was closed within this time, and none has been opened since."""
         return self._monotonic() - self._left.get(device_id, float("-inf")) < seconds
+
+    def appeared_within(self, device_id: str, seconds: float) -> bool:
+        """Whether a device came online within this time, and no bridge has said how it is connected."""
+        return self._monotonic() - self._appeared.get(device_id, float("-inf")) < seconds
 
     # --- silence -----------------------------------------------------------------------------------------------------------
 

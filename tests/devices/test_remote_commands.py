@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
+from bson.objectid import ObjectId
 
 from bridge.core.devices.command import Command, CommandRequest, CommandState
 from bridge.core.events import EntityEvent, Event
 from bridge.core.message import DeviceStatus
 from bridge.core.query import CommandsQuery
+from bridge.core.readings.reading import Reading
 from bridge.devices.commands import CommandService
 from bridge.devices.registry import Registry
 from bridge.settings import DevicesSettings
@@ -205,6 +207,17 @@ async def test_command_to_a_device_that_moved_to_a_bridge_that_nobody_knows_yet_
     two.with_socket.registry.publish([DeviceStatus("a", "online", START_MS)])
     two.with_socket.registry.get("a").connection = None  # it is known to be online by its readings
     assert (await two.with_socket.submit()).state is CommandState.QUEUED
+
+
+async def test_command_to_a_device_whose_reading_came_before_the_message_of_its_socket_waits_for_its_bridge(two: Two) -> None:
+    two.with_socket.registry.connected("new")
+    two.without.registry.publish([Reading(ObjectId(), "new", {"temperature": 20.0}, START_MS, START_MS)])
+    request = CommandRequest.model_validate({"device": "new", "command": "on"})
+    async with two.with_socket.running(), two.without.running():
+        command = await two.without.commands.submit(request, "ann")
+        assert command.state is CommandState.QUEUED
+        await until(lambda: two.with_socket.socket.sent, 5, "it is sent")
+    assert two.without.mqtt.sent == []
 
 
 async def test_command_to_a_device_that_never_had_a_socket_is_sent_by_mqtt_while_the_bus_is_down(two: Two) -> None:
