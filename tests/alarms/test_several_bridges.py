@@ -265,6 +265,20 @@ async def test_next_leader_goes_on_although_the_first_one_never_wrote_a_checkpoi
         assert follower.changes == []
 
 
+async def test_alarm_is_shown_without_a_break_while_the_next_bridge_begins_to_lead(cluster: Cluster) -> None:
+    async with two(cluster) as (leader, follower):
+        await leader.service.save()
+        standing = [(await cluster.raise_alarm(), "unacknowledged")]
+        await until(lambda: follower.standing() == standing, 5, "the follower shows it")
+        await leader.kill()
+        await follower.service.lead()
+        assert follower.service.is_catching_up
+        assert follower.standing() == standing
+        assert await follower.service.alarm(standing[0][0]) is not None
+        await until(lambda: not follower.service.is_catching_up, 5, "it follows")
+        assert follower.standing() == standing
+
+
 async def test_alarm_that_is_raised_while_no_bridge_leads_is_stored_and_published_once_by_the_next(cluster: Cluster) -> None:
     async with two(cluster) as (leader, follower):
         cluster.measure(coPpm=0)

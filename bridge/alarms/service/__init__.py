@@ -95,6 +95,8 @@ class AlarmService:
         self.journal = AlarmJournal(store.alarms)
         self.journal.on_stored = self._publish
         self.fold = AlarmFold(self.rules, devices_limit=devices_limit, facts=facts)
+        self._outdated: AlarmFold | None = None
+        """The fold before the service began again, until the new one is up to date."""
         self._store = store
         self._devices_limit = devices_limit
         self._facts = facts
@@ -144,6 +146,7 @@ class AlarmService:
 
     async def _restart(self) -> None:
         """Begin again from the last checkpoint. `_changing` is held: nothing is folded meanwhile."""
+        self._outdated = self._outdated or self.fold
         self._is_following = self._is_reconciled = False
         self._slices.drop()
         self._unsaved, self._folded = {}, 0
@@ -309,12 +312,15 @@ class AlarmService:
     # --- questions ---------------------------------------------------------------------------------------------------------
 
     def standing(self) -> list[AlarmRecord]:
-        """Return the alarms that are not normal, and those that are shelved or out of service."""
-        return list(self.fold.records())
+        """Return the alarms that are not normal, and those that are shelved or out of service.
+
+        While the service begins again those are what stood before: an alarm must not vanish meanwhile.
+        """
+        return list((self._outdated or self.fold).records())
 
     async def alarm(self, alarm_id: str) -> AlarmRecord | None:
         """Return an alarm, also one that has ended. Raises `StoreUnavailable`."""
-        for record in self.fold.records():
+        for record in self.standing():
             if record.id == alarm_id:
                 return record
         stored = await self._store.alarms.get(alarm_id)
@@ -427,6 +433,7 @@ class AlarmService:
             if not await self._fold_stored():
                 return
         self.fold.resume(self._clock())
+        self._outdated = None
         self._is_following = True
         self._is_save_due = self._folded > 0  # or a bridge that is killed once a minute would fold more readings each time
 
