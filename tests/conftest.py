@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from asyncio import selector_events
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import hypothesis
 import pymongo
 import pytest
+from aiohttp import web_app
 from pymongo.network_layer import PyMongoProtocol
 
 from bridge.app import Bridge
@@ -129,6 +131,17 @@ def _without_pymongos(report: Callable[[Any], None]) -> Callable[[Any], None]:
             report(transport)
 
     return close
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the collector need not look at it after each test."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_teardown() -> None:
+    """aiohttp remembers the middlewares of the last 1,024 applications, and so every bridge of the run: a gigabyte a worker."""
+    web_app._cached_build_middleware.cache_clear()
 
 
 def pytest_configure(config: pytest.Config) -> None:

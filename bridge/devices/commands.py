@@ -33,7 +33,7 @@ REREAD_SECONDS = 5.0
 """Of several bridges, each looks this often for commands that others have queued and it can send."""
 
 MOVE_SECONDS = 10.0
-"""A device whose socket was closed, or that came online, may have one at a bridge that the others do not know yet, for this long.
+"""For this long, a device whose socket was closed, or that came online, may have one at a bridge that the others do not know.
 
 The first reading of a socket can reach another bridge before the message that the socket was opened.
 """
