@@ -6,9 +6,11 @@ import asyncio
 import atexit
 import os
 import shutil
+import signal
+import tempfile
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from playwright.async_api import Browser, async_playwright
@@ -74,16 +76,44 @@ class SharedChromium:
 _shared: dict[str, SharedChromium] = {}
 
 
+def _program(whole: bool = False) -> str:
+    programs = _WHOLE if whole else (*_WITHOUT_WINDOWS, *_WHOLE)
+    program = next((path for name in programs if (path := shutil.which(name))), None)
+    if program is None:
+        missing("there is no Chromium; on Debian: apt-get install chromium")
+    return program
+
+
+@asynccontextmanager
+async def unattended_chromium(url: str, *arguments: str) -> AsyncIterator[int]:
+    """A Chromium of its own with this page, to which nothing is attached; yields the port of its DevTools protocol.
+
+    A browser that Playwright started has its DevTools attached to every page, which keep messages of the console, requests and
+    errors: the memory of such a page is not what its users have.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        options = (*_ARGUMENTS, *arguments, f"--remote-debugging-port={port}", f"--user-data-dir={profile}")
+        nowhere = asyncio.subprocess.DEVNULL
+        # In a group of its own: the program may be a shell script, whose end is not that of the browser.
+        browser = await asyncio.create_subprocess_exec(
+            _program(), *options, url, env=environ_at_noon(), stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
+        try:
+            yield port
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(browser.pid, signal.SIGKILL)
+            await browser.wait()
+
+
 @asynccontextmanager
 async def chromium(*arguments: str, whole: bool = False) -> AsyncIterator[Browser]:
     """The one on this machine, without a screen; `arguments` are more of its options, for one of its own.
 
     Only the `whole` one shows notifications.
     """
-    programs = _WHOLE if whole else (*_WITHOUT_WINDOWS, *_WHOLE)
-    program = next((path for name in programs if (path := shutil.which(name))), None)
-    if program is None:
-        missing("there is no Chromium; on Debian: apt-get install chromium")
+    program = _program(whole)
     async with async_playwright() as playwright:
         if arguments:
             browser = await playwright.chromium.launch(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, CDPSession, Route, expect
 
+from tests.faults.proxy import Fault, FaultyProxy
 from tests.page.conftest import Dashboard
 from tests.page.test_accessibility import violations
+from tests.servers import until
 
 SCREENS = ((360, 780), (1024, 768), (768, 1024), (1920, 1080), (3840, 2160))
 
@@ -99,3 +101,34 @@ async def test_wall_loads_itself_again_when_the_bridge_serves_a_new_version(brow
     await expect(page.locator(".wall-tile")).to_have_count(1)
     await page.unroute_all(behavior="ignoreErrors")
     await context.close()
+
+
+async def test_wall_keeps_nothing_of_connections_that_were_reset(dashboard: Dashboard) -> None:
+    await furnish(dashboard, bed="Bedroom")
+    page, proxy = dashboard.page, FaultyProxy(int(dashboard.base.rpartition(":")[2]))
+    devtools = await page.context.new_cdp_session(page)
+    sockets = "this.filter((one) => one instanceof WebSocket || Object.hasOwn(one, 'writeBuffer')).length"
+
+    async def is_only_the_open_one_left() -> bool:
+        return await count_objects(devtools, sockets) == 2  # a WebSocket, and the Engine.IO socket that uses it
+
+    async with proxy.serving():
+        await page.goto(f"http://127.0.0.1:{proxy.port}/?wall")
+        for _ in range(5):
+            await expect(page.locator(".wall[data-connected=true]")).to_be_visible()
+            proxy.set(Fault.RESET)
+            await expect(page.locator(".wall[data-connected=false]")).to_be_attached()
+        await expect(page.locator(".wall[data-connected=true]")).to_be_visible()
+        await until(is_only_the_open_one_left, what="the end of four sockets")
+    await devtools.detach()
+
+
+async def count_objects(devtools: CDPSession, expression: str) -> int:
+    """Return what a JavaScript expression says of `this`, all objects of the page after a garbage collection."""
+    prototype = await devtools.send("Runtime.evaluate", {"expression": "Object.prototype", "objectGroup": "counted"})
+    where = {"prototypeObjectId": prototype["result"]["objectId"], "objectGroup": "counted"}
+    objects = (await devtools.send("Runtime.queryObjects", where))["objects"]["objectId"]
+    count = {"functionDeclaration": f"function () {{ return {expression}; }}", "objectId": objects, "returnByValue": True}
+    answer = await devtools.send("Runtime.callFunctionOn", count)
+    await devtools.send("Runtime.releaseObjectGroup", {"objectGroup": "counted"})
+    return int(answer["result"]["value"])
