@@ -94,6 +94,14 @@ class ForecastCounters:
     published: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Untold:
+    """Events of predictions, and their bodies as JSON."""
+
+    events: list[PredictionMade]
+    bodies: bytes
+
+
 class _Slices:
     """Lets the loop run between slices of work."""
 
@@ -139,7 +147,7 @@ class ForecastService:
         self._intervals: dict[str, IntervalLog] = {}
         self._standing: dict[str, bytes] = {}
         self._removed: dict[str, None] = {}
-        self._untold: dict[str, list[PredictionMade]] = {}
+        self._untold: dict[str, _Untold] = {}
         """Of devices whose predictions were written, or nearly: to be published once the state is written too."""
         self._wake_up = asyncio.Event()
         self._done_until = -1
@@ -277,7 +285,6 @@ class ForecastService:
 
     def _resume(self, learner: Learner) -> None:
         """Take up a device that stayed in memory. What others read of it must not change before it is stored."""
-        learner.predictions.bodies = orjson.loads(self._standing.get(learner.id, b"[]"))
         learner.predictions.intervals = learner.predictions.intervals.copy()
         learner.device.zone = self._zone(learner.id)
         learner.follow(self._devices.get(learner.id), learner.room)
@@ -364,7 +371,7 @@ class ForecastService:
             for one in some:
                 if one.device.hour > one.predictions.hour:
                     self._untold[one.id] = self._predict(one)
-                    records.append(one.predictions_record())
+                    records.append(one.predictions_record(self._untold[one.id].bodies))
                     await slices.pause_if_over()
             await self._store.predictions.save(records)
             slices.begin()
@@ -381,14 +388,14 @@ class ForecastService:
     async def _tell(self, learners: Sequence[Learner], slices: _Slices) -> None:
         """Publish what is stored now."""
         for one in learners:
-            events = self._untold.pop(one.id, None)
-            if events is not None and one.id not in self._removed:
-                self._set_last(one.id, one.predictions.intervals, one.predictions.to_bytes())
-                self._publish(events)
+            untold = self._untold.pop(one.id, None)
+            if untold is not None and one.id not in self._removed:
+                self._set_last(one.id, one.predictions.intervals, untold.bodies)
+                self._publish(untold.events)
                 await slices.pause_if_over()
 
-    def _predict(self, learner: Learner) -> list[PredictionMade]:
-        """Make the predictions after the last hour, in place of those before; return the events of both."""
+    def _predict(self, learner: Learner) -> _Untold:
+        """Make the predictions after the last hour, in place of those before; return them, and the events of both."""
         before, now_ms = learner.predictions.has_values, self._clock()
         events = [_updated(body, learner, now_ms) for name, body in before.items() if name in learner.actual]
         bodies = bodies_of(learner.id, learner.device, self._limits)
@@ -399,7 +406,7 @@ class ForecastService:
             elif body["field"] in before and not body["values"]:
                 events.append(PredictionMade(learner.id, made_ms, body, "retired"))
         learner.predictions.hour, learner.predictions.bodies = learner.device.hour, bodies
-        return events
+        return _Untold(events, learner.predictions.to_bytes())
 
     def _set_last(self, device_id: str, intervals: IntervalLog, bodies: bytes) -> None:
         self._intervals[device_id], self._standing[device_id] = intervals, bodies

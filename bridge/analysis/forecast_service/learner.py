@@ -149,8 +149,9 @@ class Learner:
         place = zlib.crc32(self.id.encode()) % STATE_HOURS
         return any(hour % STATE_HOURS == place for hour, _ in self.fed)
 
-    def predictions_record(self) -> DeviceRecord:
-        record = self.predictions.record(self.id)
+    def predictions_record(self, encoded: bytes) -> DeviceRecord:
+        """Return the document of the predictions, of which `encoded` are the bodies."""
+        record = self.predictions.record(self.id, encoded)
         record.body["learned"] = self.learned.to_json()
         return record
 
@@ -182,9 +183,9 @@ class LearnerCache:
         return self._fields + learner.device.fields_count <= self._fields_limit
 
     def put(self, learner: Learner) -> None:
-        """Keep a learner if there is a place for it, without its predictions, which others keep."""
+        """Keep a learner if there is a place for it."""
         if self.has_place(learner):
-            learner.is_changed, learner.actual, learner.predictions.bodies = False, {}, []
+            learner.is_changed, learner.actual = False, {}
             self._learners[learner.id] = learner
             self._fields += learner.device.fields_count
 

@@ -27,8 +27,9 @@ INTERVAL_HOURS = 72
 CURRENT_MS = HORIZONS * HOUR_MS
 """An older prediction has no hour that is still to come."""
 
-_DECIMALS = 3
-_STEPS: int = 10**_DECIMALS
+_STEPS = 1000
+"""Values are rounded to thousandths."""
+
 _RING = struct.Struct(f"<{INTERVAL_HOURS}i{2 * INTERVAL_HOURS}f")
 
 _KEYS = frozenset(
@@ -74,43 +75,47 @@ def unpacked(kind: str, text: str | bytes) -> "array[Any]":
 
 def bodies_of(device_id: str, device: DeviceForecasts, limits: Limits) -> list[Body]:
     """Return the predictions after the last hour that was fed, as clients receive them, in the order of the fields."""
-    forecasts = {one.field: one for one in device.forecasts()}
+    times = [iso((device.hour + ahead) * HOUR_MS) for ahead in range(1, HORIZONS + 1)]
     found = []
-    for name in FORECAST_FIELDS:
-        if name in forecasts:
-            chances = [(limit, device.probability_above(name, limit)) for limit in limits.get(name, ())]
-            found.append(_body(device_id, forecasts[name], [(limit, one) for limit, one in chances if one is not None]))
+    for one in device.forecasts():
+        body = _body(device_id, one, times)
+        for limit in limits.get(one.field, ()):
+            chance = device.probability_above(one.field, limit)
+            if chance is not None:
+                body["exceeds"].append({"limit": limit, "within": PEAK_HOURS, "probability": _short(chance)})
+        found.append(body)
     return found
 
 
-def _body(device_id: str, one: Forecast, chances: Sequence[tuple[float, float]]) -> Body:
+def _body(device_id: str, one: Forecast, times: Sequence[str]) -> Body:
     return {
         "deviceId": device_id,
         "field": one.field,
         "unit": one.unit,
-        "made": iso(one.made_ms),
+        "made": times[0],
         "model": one.model.value,
         "level": INTERVAL,
         "values": [
-            {"at": iso(at_ms), "mean": _value(mean), "low": _value(low), "high": _value(high)}
-            for at_ms, mean, low, high in one.values
+            {
+                "at": at,
+                "mean": round(mean * _STEPS) / _STEPS,
+                "low": round(low * _STEPS) / _STEPS,
+                "high": round(high * _STEPS) / _STEPS,
+            }
+            for at, (_, mean, low, high) in zip(times, one.values, strict=False)  # no values while it learns
         ],
         "days": one.days,
         "mase30d": _short(one.mase),
         "coverage30d": _short(one.coverage),
         "error30d": _short(one.error),
         "ofPersistence30d": _short(one.of_persistence),
-        "exceeds": [{"limit": limit, "within": PEAK_HOURS, "probability": _short(chance)} for limit, chance in chances],
+        "exceeds": [],
     }
 
 
-def _value(number: float) -> float:
-    """Round a value of a field: four times as fast as `round` with decimals, and there are 18 a field."""
-    return round(number * _STEPS) / _STEPS
-
-
 def _short(number: float | None) -> float | None:
-    return None if number is None else round(number, _DECIMALS)
+    """Round four times as fast as `round` with decimals. Values are rounded in the same way."""
+    return None if number is None else round(number * _STEPS) / _STEPS
 
 
 def made_ms_of(body: Mapping[str, Any]) -> int:
@@ -183,8 +188,9 @@ class DevicePredictions:
     bodies: list[Body] = field(default_factory=list)
     intervals: IntervalLog = field(default_factory=IntervalLog)
 
-    def record(self, device_id: str) -> DeviceRecord:
-        body = {"predictions": self.bodies, "intervals": self.intervals.to_json()}
+    def record(self, device_id: str, encoded: bytes) -> DeviceRecord:
+        """Return the document to store; `encoded` are the bodies, which are encoded once for all."""
+        body = {"predictions": orjson.Fragment(encoded), "intervals": self.intervals.to_json()}
         return DeviceRecord(device_id, self.hour, body)
 
     @classmethod
