@@ -16,6 +16,7 @@ from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast.fields import FORECAST_FIELDS
 from bridge.analysis.forecast_service.predictions import Body, DevicePredictions, packed, unpacked
 from bridge.core.devices.device import Device
+from bridge.core.events import PredictionMade
 from bridge.ports import DeviceRecord
 
 STATE_HOURS = 24
@@ -84,10 +85,18 @@ class LearnedHours:
         return found if is_valid else None
 
 
+@dataclass(frozen=True, slots=True)
+class NewPredictions:
+    """What is told of new predictions, and their bodies as JSON."""
+
+    events: list[PredictionMade]
+    encoded: bytes
+
+
 @dataclass(slots=True)
 class Learner:
     """A device in a round. `actual` are the means of the first hour of its last predictions, `fed` the hours of this round,
-    `learned` those before it.
+    `learned` those before it, `made` the predictions after it.
     """
 
     id: str
@@ -99,6 +108,7 @@ class Learner:
     is_state_due: bool = True
     actual: Mapping[str, float] = field(default_factory=dict)
     fed: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
+    made: NewPredictions | None = None
 
     def restore(self, state: str) -> None:
         """Take the stored state. Raises `ForecastStateError`."""
@@ -149,9 +159,9 @@ class Learner:
         place = zlib.crc32(self.id.encode()) % STATE_HOURS
         return any(hour % STATE_HOURS == place for hour, _ in self.fed)
 
-    def predictions_record(self, encoded: bytes) -> DeviceRecord:
-        """Return the document of the predictions, of which `encoded` are the bodies."""
-        record = self.predictions.record(self.id, encoded)
+    def predictions_record(self) -> DeviceRecord:
+        """Return the document of the new predictions."""
+        record = self.predictions.record(self.id, b"[]" if self.made is None else self.made.encoded)
         record.body["learned"] = self.learned.to_json()
         return record
 
@@ -185,7 +195,7 @@ class LearnerCache:
     def put(self, learner: Learner) -> None:
         """Keep a learner if there is a place for it."""
         if self.has_place(learner):
-            learner.is_changed, learner.actual = False, {}
+            learner.is_changed, learner.actual, learner.made = False, {}, None
             self._learners[learner.id] = learner
             self._fields += learner.device.fields_count
 
