@@ -22,14 +22,12 @@ import orjson
 from bridge.analysis.forecast.calendar import HOUR_MS
 from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast_service.hourly_means import BUCKETS_AT_ONCE, HourlyMeans
+from bridge.analysis.forecast_service.interval_log import INTERVAL_HOURS, Interval, IntervalLog
 from bridge.analysis.forecast_service.learner import Learner, LearnerCache, NewPredictions, learned_hours
 from bridge.analysis.forecast_service.predictions import (
     CURRENT_MS,
-    INTERVAL_HOURS,
     Body,
     DevicePredictions,
-    Interval,
-    IntervalLog,
     Limits,
     bodies_of,
     is_current,

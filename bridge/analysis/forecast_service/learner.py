@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from bridge.analysis.forecast.calendar import LAST_HOUR
 from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast.fields import FORECAST_FIELDS
-from bridge.analysis.forecast_service.predictions import Body, DevicePredictions, packed, unpacked
+from bridge.analysis.forecast_service.packed_numbers import packed, unpacked
+from bridge.analysis.forecast_service.predictions import Body, DevicePredictions
 from bridge.core.devices.device import Device
 from bridge.core.events import PredictionMade
 from bridge.ports import DeviceRecord

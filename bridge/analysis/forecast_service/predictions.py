@@ -1,28 +1,21 @@
 """Bodies of predictions as clients receive them, and the stored document with the last predictions of a device."""
 
-import base64
-import struct
-import sys
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from bridge.analysis.forecast.calendar import HOUR_MS, LAST_HOUR
+from bridge.analysis.forecast.calendar import HOUR_MS
 from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast.fields import FORECAST_FIELDS
 from bridge.analysis.forecast.prediction import Forecast
 from bridge.analysis.forecast.predictor import HORIZONS
 from bridge.analysis.forecast.quantiles import INTERVAL
 from bridge.analysis.forecast.series import PEAK_HOURS
-from bridge.core.errors import ForecastStateError
+from bridge.analysis.forecast_service.interval_log import IntervalLog
 from bridge.core.timestamp import iso, parse_time
 from bridge.ports import DeviceRecord
-
-INTERVAL_HOURS = 72
-"""For how long intervals are kept: anomalies judge these hours again after a restart."""
 
 CURRENT_MS = HORIZONS * HOUR_MS
 """An older prediction has no hour that is still to come."""
@@ -30,7 +23,6 @@ CURRENT_MS = HORIZONS * HOUR_MS
 _STEPS = 1000
 """Values are rounded to thousandths."""
 
-_RING = struct.Struct(f"<{INTERVAL_HOURS}i{2 * INTERVAL_HOURS}f")
 
 _KEYS = frozenset(
     [
@@ -53,24 +45,6 @@ _KEYS = frozenset(
 Body = dict[str, Any]
 Limits = Mapping[str, Sequence[float]]
 """By field: limits in its unit, by rising value."""
-
-Interval = tuple[float, float]
-
-
-def packed(numbers: "array[Any]") -> str:
-    """Return numbers as base64 of little-endian bytes. Texts follow each other if their bytes are a multiple of three."""
-    if sys.byteorder == "big":
-        numbers = numbers[:]
-        numbers.byteswap()
-    return base64.b64encode(numbers).decode()
-
-
-def unpacked(kind: str, text: str | bytes) -> "array[Any]":
-    """Inverse of `packed`. Raises `ValueError`."""
-    numbers = array(kind, base64.b64decode(text, validate=True))
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
 
 
 def bodies_of(device_id: str, device: DeviceForecasts, limits: Limits) -> list[Body]:
@@ -126,58 +100,6 @@ def made_ms_of(body: Mapping[str, Any]) -> int:
 def is_current(body: Mapping[str, Any], now_ms: int) -> bool:
     """Whether an hour of a prediction is still to come, or is the current one."""
     return made_ms_of(body) > now_ms - CURRENT_MS
-
-
-class IntervalLog:
-    """The 99.5 % intervals of the last `INTERVAL_HOURS` hours of one device, by field.
-
-    Rings of numbers: lists would take ten times the memory. The bounds are rounded to 32 bits, also before they are stored, so
-    that they are the same after a restart.
-    """
-
-    __slots__ = ("_rings",)
-
-    def __init__(self) -> None:
-        self._rings: dict[str, tuple[array[int], array[float]]] = {}
-
-    def get(self, name: str, hour: int) -> Interval | None:
-        ring = self._rings.get(name)
-        place = hour % INTERVAL_HOURS
-        if ring is None or ring[0][place] != hour:
-            return None
-        return ring[1][2 * place], ring[1][2 * place + 1]
-
-    def add(self, hour: int, intervals: Mapping[str, Interval]) -> None:
-        """Keep the intervals of an hour."""
-        place = hour % INTERVAL_HOURS
-        for name, interval in intervals.items():
-            ring = self._rings.get(name)
-            if ring is None:
-                ring = self._rings[name] = array("i", [-1] * INTERVAL_HOURS), array("f", [0.0] * (2 * INTERVAL_HOURS))
-            ring[0][place] = hour
-            ring[1][2 * place], ring[1][2 * place + 1] = interval
-
-    def copy(self) -> "IntervalLog":
-        log = IntervalLog()
-        log._rings = {name: (hours[:], bounds[:]) for name, (hours, bounds) in self._rings.items()}
-        return log
-
-    def to_json(self) -> dict[str, str]:
-        return {name: packed(hours) + packed(bounds) for name, (hours, bounds) in self._rings.items()}
-
-    @classmethod
-    def from_json(cls, given: object) -> "IntervalLog":
-        """Inverse of `to_json`. Raises `ForecastStateError`."""
-        log = cls()
-        try:
-            for name, text in dict(given).items():  # type: ignore[call-overload]
-                numbers = _RING.unpack(base64.b64decode(text, validate=True))
-                hours = array("i", numbers[:INTERVAL_HOURS])
-                if name in FORECAST_FIELDS and all(-1 <= hour <= LAST_HOUR for hour in hours):
-                    log._rings[name] = hours, array("f", numbers[INTERVAL_HOURS:])
-        except (TypeError, ValueError, struct.error) as error:
-            raise ForecastStateError(f"intervals of forecasts: {error}; allowed are {_RING.size} bytes a field") from None
-        return log
 
 
 @dataclass(slots=True)
