@@ -164,9 +164,10 @@ class FieldSeries:
         if self.record.hidden_since >= 0 and hour - self.record.hidden_since > RELEARN_HOURS:
             self.profile.loosen()
             self.record.hidden_since = hour
-        self.pending = [one for one in self.pending if hour - one.hour <= HORIZONS]
-        for missing in range(min(gap - 1, _DAY_HOURS)):
-            self.last_day[(hour - 1 - missing) % _DAY_HOURS] = None
+        if gap > 1:
+            self.pending = [one for one in self.pending if hour - one.hour <= HORIZONS]
+            for missing in range(min(gap - 1, _DAY_HOURS)):
+                self.last_day[(hour - 1 - missing) % _DAY_HOURS] = None
 
     def _predict(
         self, hour: int, of: ForecastField, value: float, slots: Sequence[int], features: list[float], gain: list[float]
@@ -237,7 +238,8 @@ class FieldSeries:
         day.covered += covered
         day.persistence_covered += naive_covered
         self.record.check_recent(hour)
-        self.pending = [one for one in self.pending if hour - one.hour < HORIZONS]
+        if self.pending and hour - self.pending[0].hour >= HORIZONS:
+            del self.pending[0]
 
     def _learn(self, one: PendingHour, horizon: int, value: float, slot_mean: float, mean: float) -> None:
         """Learn from one forecast; the coefficients learn from the error that they would make now."""

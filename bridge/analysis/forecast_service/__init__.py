@@ -55,8 +55,8 @@ _DEVICES_AT_ONCE = 8
 _CACHED_AT_ONCE = 50
 """Devices in memory whose hours are read together: a query costs as much as the answers of 20 devices."""
 
-_PREDICTIONS_AT_ONCE = 16
-"""Predictions that are written in one transaction: each takes 0.06 ms of the loop to encode."""
+_PREDICTIONS_AT_ONCE = 32
+"""Devices whose predictions are written in one transaction: each takes 0.03 ms of the loop to encode."""
 
 _STATES_AT_ONCE = 2
 """States that are written in one transaction: each takes 0.7 ms of the loop to encode."""
