@@ -57,13 +57,15 @@ class CollectionSchema:
     """How the documents of one kind are stored.
 
     `times` are the fields that MongoDB stores as dates. `columns` maps the SQLite columns beside the JSON document to its
-    fields; queries filter and sort by these fields only. `column_only` are the fields that the JSON leaves out.
+    fields; queries filter and sort by these fields only. `column_only` are the fields that the JSON leaves out. `is_encoded`:
+    fields are numbers of at most 64 bits, and texts that are JSON themselves: SQLite encodes them again five times as fast.
     """
 
     name: str
     times: Sequence[str] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     column_only: frozenset[str] = frozenset({"_id"})
+    is_encoded: bool = False
 
 
 USERS = CollectionSchema("users", ("createdAt",))
@@ -77,10 +79,10 @@ AUDIT = CollectionSchema(
 DEVICES = CollectionSchema("devices", device.TIMES, {"status": "status", "status_at": "statusAt"})
 LOCATIONS = CollectionSchema("locations", named_location.TIMES)
 PROFILES = CollectionSchema("profiles")
-AIR = CollectionSchema("air")
-ANOMALY_STATES = CollectionSchema("anomaly_states")
-FORECAST_STATES = CollectionSchema("forecast_states")
-PREDICTIONS = CollectionSchema("predictions")
+AIR = CollectionSchema("air", is_encoded=True)
+ANOMALY_STATES = CollectionSchema("anomaly_states", is_encoded=True)
+FORECAST_STATES = CollectionSchema("forecast_states", is_encoded=True)
+PREDICTIONS = CollectionSchema("predictions", is_encoded=True)
 ALARMS = CollectionSchema("alarms", columns={"device": "device", "rule": "rule", "open": "open"})
 ALARM_TRANSITIONS = CollectionSchema("alarm_transitions", columns={"alarm": "alarm"})
 ALARM_INPUTS = CollectionSchema("alarm_inputs")

@@ -16,7 +16,8 @@ from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast.fields import FORECAST_FIELDS
 from bridge.analysis.forecast_service import SETTLE_MS
 from bridge.analysis.forecast_service.hourly_means import BUCKETS_AT_ONCE, HourlyMeans
-from bridge.analysis.forecast_service.predictions import INTERVAL_HOURS, IntervalLog, bodies_of
+from bridge.analysis.forecast_service.interval_log import INTERVAL_HOURS, IntervalLog
+from bridge.analysis.forecast_service.predictions import bodies_of
 from bridge.core.query import ReadingsQuery
 from bridge.ports import Store
 from bridge.settings import StoreSettings

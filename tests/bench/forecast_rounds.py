@@ -1,15 +1,18 @@
 """`python -m tests.bench.forecast_rounds`: what a round of forecasts costs, with everything that is read and stored in it.
 
-50 devices of four fields learn 17 days, then a day hour by hour. Counted is the CPU of the bridge's process, of all its
-threads, without MongoDB's own.
+50 devices of four fields learn 17 days, then a day hour by hour, on the event loop of a bridge. Counted is the CPU of its
+process, of all its threads, without MongoDB's own. With `--against CHECKOUT` a process of each version does so, and they take
+turns hour by hour: other load on the machine is the same for both.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import math
+import os
+import subprocess
+import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable
@@ -20,12 +23,17 @@ from statistics import median
 from time import process_time
 
 from bridge.analysis.forecast.device import DeviceForecasts
+from bridge.cli.runner import run_loop
 from bridge.core.readings.measurements import Value
 from tests.analysis.forecast_service.stage import START, Stage, reading, stage
-from tests.servers import Mongod
+from tests.servers import REPO, Mongod
 
 FIELDS = {"co2": (800.0, 300.0), "temperature": (21.0, 2.0), "humidity": (45.0, 8.0), "pm25": (12.0, 6.0)}
 """The mean, and how far a day goes from it."""
+
+STORES = ("sqlite", "mongo")
+READY = "ready"
+"""A line of a process that waits until it may measure the next hour."""
 
 DAY = 24
 LEARNED_HOURS = 17 * DAY
@@ -95,24 +103,95 @@ def report(name: str, spent: list[float]) -> None:
     )
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.forecast_rounds")
-    parser.add_argument("--devices", type=int, default=50)
-    parser.add_argument("--stores", nargs="*", default=["sqlite", "mongo"])
-    given = parser.parse_args()
-    print(f"{memory():,.0f} bytes in memory a field")
+async def measure_store(store: str, devices: int, profile: Callable[[], None] = lambda: None) -> list[float]:
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="rounds") as name:
         folder = Path(name)
-        if "sqlite" in given.stores:
-            report("SQLite", await costs(f"sqlite:///{folder}/bridge.db", given.devices))
-        if "mongo" in given.stores:
-            mongod = Mongod(folder / "mongod")
-            mongod.start()
-            try:
-                report("MongoDB", await costs(mongod.url, given.devices))
-            finally:
-                mongod.kill()
+        if store == "sqlite":
+            return await costs(f"sqlite:///{folder}/bridge.db", devices, profile)
+        mongod = Mongod(folder / "mongod")
+        mongod.start()
+        try:
+            return await costs(mongod.url, devices, profile)
+        finally:
+            mongod.kill()
+
+
+# --- two checkouts in turns ------------------------------------------------------------------------------------------------
+
+
+def wait_for_turn() -> None:
+    print(READY, flush=True)
+    sys.stdin.readline()
+
+
+class Turns:
+    """A process with the bridge of a checkout, that measures an hour whenever it is told to."""
+
+    def __init__(self, checkout: Path, store: str, devices: int) -> None:
+        command = [sys.executable, "-P", __file__, "--in-turns", "--stores", store, "--devices", str(devices)]
+        environment = os.environ | {"PYTHONPATH": str(checkout.resolve())}
+        self._process = subprocess.Popen(
+            command, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.answer = ""
+
+    def wait(self) -> None:
+        assert self._process.stdout is not None
+        self.answer = self._process.stdout.readline().strip()
+        if not self.answer:
+            raise RuntimeError(f"the process ended with exit code {self._process.wait()}")
+
+    def measure_hour(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.wait()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def compare(store: str, devices: int, before: Path) -> None:
+    here, there = (Turns(checkout, store, devices) for checkout in (REPO, before))
+    try:
+        here.wait()
+        there.wait()
+        for hour in range(DAY):
+            for one in (here, there) if hour % 2 else (there, here):
+                one.measure_hour()
+    finally:
+        here.end()
+        there.end()
+    now, then = ([float(text) for text in one.answer.split()] for one in (here, there))
+    report(store, now)
+    report("before", then)
+    ratios = [one / other for one, other in zip(now, then, strict=True)]
+    print(
+        f"now / before {median(ratios):.3f} (median of {len(ratios)} hours, {min(ratios):.2f} to {max(ratios):.2f})", flush=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.forecast_rounds")
+    parser.add_argument("--devices", type=int, default=50)
+    parser.add_argument("--stores", nargs="*", default=STORES, choices=STORES)
+    parser.add_argument(
+        "--against", type=Path, metavar="CHECKOUT", help="another checkout, hour by hour in turns with this one"
+    )
+    parser.add_argument("--in-turns", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.in_turns:
+        spent = run_loop(measure_store(given.stores[0], given.devices, wait_for_turn))
+        print(*spent, flush=True)
+        return
+    for store in given.stores:
+        if given.against:
+            compare(store, given.devices, given.against)
+        else:
+            report(store, run_loop(measure_store(store, given.devices)))
+    print(f"{memory():,.0f} bytes in memory a field")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -8,13 +8,14 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bridge.analysis.forecast.calendar import LAST_HOUR, slot_of
+from bridge.analysis.forecast.earlier_state import upgraded
 from bridge.analysis.forecast.fields import FORECAST_FIELDS
 from bridge.analysis.forecast.prediction import Forecast, ForecastModel
 from bridge.analysis.forecast.predictor import HORIZONS
 from bridge.analysis.forecast.series import FieldSeries
 from bridge.core.errors import ForecastStateError
 
-VERSION = 1
+VERSION = 2
 STATE_LIMIT = 500_000
 """Characters; seven fields have about 100,000."""
 
@@ -28,7 +29,7 @@ def _check_field(name: str) -> str:
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    version: Literal[1]
+    version: Literal[2]
     hour: Annotated[int, Field(ge=-1, le=LAST_HOUR)]
     fields: dict[Annotated[str, AfterValidator(_check_field)], FieldSeries]
 
@@ -141,11 +142,13 @@ class DeviceForecasts:
         if len(text) > STATE_LIMIT:
             raise ForecastStateError(f"state of forecasts: {len(text):,} characters; at most {STATE_LIMIT:,} are allowed")
         try:
-            found = _Document.model_validate_json(text)
+            found = _Document.model_validate_json(upgraded(text))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "document"
-            raise ForecastStateError(f"state of forecasts: {where}: {first['msg']}; allowed is version {VERSION}") from None
+            raise ForecastStateError(
+                f"state of forecasts: {where}: {first['msg']}; allowed are versions 1 and {VERSION}"
+            ) from None
         device = cls(zone)
         device._hour, device._fields = found.hour, found.fields
         return device

@@ -1,6 +1,5 @@
 """Forecasts of one kind for one field: their errors, and the bounds that follow from these."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Annotated
@@ -32,48 +31,42 @@ _LEAST = 1e-6
 _CUTS, _CUT_STEP = (0.7, 0.95), 0.1
 _VOLATILITY_RATE, _VOLATILITY_LIMIT, _LEAST_FACTOR = 1 / 24, 10.0, 0.3
 
-PerHorizon = Annotated[list[Number], Field(min_length=HORIZONS, max_length=HORIZONS)]
+HorizonErrors = tuple[Annotated[Number, Field(ge=0)], Number, Number, Annotated[int, Field(ge=0, le=_SEEN_LIMIT)]]
+"""On the scale of the model: the mean size of errors, a low and a high quantile of errors in units of it, and the number of
+errors seen. Size and quantiles are those of an hour of usual volatility.
+"""
 
 
 @dataclass(slots=True)
 class ErrorBounds:
-    """Of each horizon, on the scale of the model: the mean size of errors, the quantiles of errors in units of it, and the
-    number of errors seen. Sizes and quantiles are those of an hour of usual volatility.
-    """
+    """Bounds of each horizon."""
 
-    sizes: Annotated[list[Annotated[Number, Field(ge=0)]], Field(min_length=HORIZONS, max_length=HORIZONS)] = field(
-        default_factory=lambda: [0.0] * HORIZONS
-    )
-    lows: PerHorizon = field(default_factory=lambda: [FIRST_BOUNDS[0]] * HORIZONS)
-    highs: PerHorizon = field(default_factory=lambda: [FIRST_BOUNDS[1]] * HORIZONS)
-    seen: Annotated[list[Annotated[int, Field(ge=0, le=_SEEN_LIMIT)]], Field(min_length=HORIZONS, max_length=HORIZONS)] = field(
-        default_factory=lambda: [0] * HORIZONS
+    horizons: Annotated[list[HorizonErrors], Field(min_length=HORIZONS, max_length=HORIZONS)] = field(
+        default_factory=lambda: [(0.0, *FIRST_BOUNDS, 0)] * HORIZONS
     )
 
     def learn(self, horizon: int, error: float) -> None:
         """Learn the error, divided by the volatility, of a forecast for `horizon` hours ahead, counted from 0."""
-        seen, size = self.seen[horizon], self.sizes[horizon]
-        low, high = self.lows[horizon], self.highs[horizon]
-        far = abs(error)
-        if seen == _SEEN_LIMIT:
-            self.sizes[horizon] = size + (far - size) * _RATE
-            step = STEP
-        else:
-            self.sizes[horizon] = size + (far - size) * max(_RATE, 1 / (seen + 1))
-            self.seen[horizon] = seen + 1
+        size, low, high, seen = self.horizons[horizon]
+        rate, step = _RATE, STEP
+        least = max(_LEAST, size)
+        if seen < _SEEN_LIMIT:
             step = step_of(seen) if seen else 0.0
-        size = max(_LEAST, size)
-        self.lows[horizon] = low + step * (_LOW if error > low * size else _LOW - 1)
-        self.highs[horizon] = high + step * (_HIGH if error > high * size else _HIGH - 1)
+            seen += 1
+            rate = max(_RATE, 1 / seen)
+        self.horizons[horizon] = (
+            size + (abs(error) - size) * rate,
+            low + step * (_LOW if error > low * least else _LOW - 1),
+            high + step * (_HIGH if error > high * least else _HIGH - 1),
+            seen,
+        )
 
-    def around(self, means: Sequence[float], volatility: float) -> tuple[list[float], list[float]]:
-        """Return the lower and upper bounds of forecasts."""
-        lows, highs = [], []
-        for mean, size, low, high in zip(means, self.sizes, self.lows, self.highs, strict=True):
-            reach = size * volatility
-            lows.append(mean + low * reach if low < 0 else mean)
-            highs.append(mean + high * reach if high > 0 else mean)
-        return lows, highs
+
+def bounds_around(mean: float, errors: HorizonErrors, volatility: float) -> tuple[float, float]:
+    """Return the lower and the upper bound of a forecast."""
+    size, low, high, _ = errors
+    reach = size * volatility
+    return mean + low * reach if low < 0 else mean, mean + high * reach if high > 0 else mean
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ The forecast for a coming hour is the mean of its slot, plus a share of the devi
 coefficients of a regression, are learned for each horizon; the bounds follow by adaptive conformal prediction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,11 +18,11 @@ from bridge.analysis.forecast.predictor import (
     ErrorBounds,
     OuterBounds,
     PeakErrorsByLevel,
-    PerHorizon,
     Volatility,
+    bounds_around,
 )
 from bridge.analysis.forecast.profile import Number, Profile
-from bridge.analysis.forecast.regression import COVARIANCE, FEATURES, first_covariance, learn_error, learn_features, predict
+from bridge.analysis.forecast.regression import COVARIANCE, FEATURES, first_covariance, learn_features, learn_target
 from bridge.analysis.forecast.track_record import TrackRecord
 
 PEAK_HOURS = 3
@@ -48,30 +48,29 @@ RELEARN_HOURS = 7 * _DAY_HOURS
 
 _Features = Annotated[list[Number], Field(min_length=FEATURES, max_length=FEATURES)]
 
+FutureHour = tuple[Number, Number, Number, Number, Number, Number, Number]
+"""The forecast for one hour: the mean in the unit of the field; on the scale of the model the mean of its slot, the mean, its
+bounds, and the bounds of persistence. A tuple, since its numbers lie together in memory, where the time goes: with a hundred
+devices nothing of a field is in the processor's cache when its hour comes.
+"""
+
 
 @dataclass(slots=True)
 class PendingHour:
     """Forecasts made after the hour `hour` with the value `value`, on the scale of the model, for the next hours.
 
-    `naive_lows` and `naive_highs` are the bounds of persistence. In the unit of the field: `unit_means` are the forecasts,
-    `unit_value` is the value, `unit_center` the mean of two weeks. Of the first `PEAK_HOURS` hours, `peak` is the highest
-    forecast, `highest` the highest value, of `count` values; `group` is that of its errors. The regression learns from
-    `slot_means`, the means of the slots, `features` and `gain`.
+    In the unit of the field, `unit_value` is the value and `unit_center` the mean of two weeks. Of the first `PEAK_HOURS`
+    hours, `peak` is the highest forecast, `highest` the highest value, of `count` values; `group` is that of its errors. The
+    regression learns from `features` and `gain`.
     """
 
     hour: int
     value: Number
-    unit_means: PerHorizon
     unit_value: Number
     unit_center: Number
-    slot_means: PerHorizon
     features: _Features
     gain: _Features
-    means: PerHorizon
-    lows: PerHorizon
-    highs: PerHorizon
-    naive_lows: PerHorizon
-    naive_highs: PerHorizon
+    future: Annotated[list[FutureHour], Field(min_length=HORIZONS, max_length=HORIZONS)]
     peak: Number
     highest: Number
     volatility: Number
@@ -117,9 +116,9 @@ class FieldSeries:
         last, model, score = self.pending[-1], model or self.model, self.record.score()
         values: tuple[ForecastValue, ...] = ()
         if model is ForecastModel.PROFILE:
-            values = _values(of, last.hour, last.means, last.lows, last.highs)
+            values = _values(of, last.hour, [(mean, low, high) for mean, _, _, low, high, _, _ in last.future])
         elif model is ForecastModel.PERSISTENCE:
-            values = _values(of, last.hour, [last.value] * HORIZONS, last.naive_lows, last.naive_highs)
+            values = _values(of, last.hour, [(last.unit_value, low, high) for *_, low, high in last.future])
         mase = coverage = error = of_persistence = None
         if score is not None and model is not ForecastModel.LEARNING:
             is_profile = model is ForecastModel.PROFILE
@@ -139,7 +138,7 @@ class FieldSeries:
         if not self.pending or not self.record.is_trusted:
             return None
         last = self.pending[-1]
-        low, high = self.outer.around(last.means[0], self.errors.sizes[0] * last.volatility)
+        low, high = self.outer.around(last.future[0][2], self.errors.horizons[0][0] * last.volatility)
         return of.value(low), of.value(high)
 
     @property
@@ -165,42 +164,44 @@ class FieldSeries:
         if self.record.hidden_since >= 0 and hour - self.record.hidden_since > RELEARN_HOURS:
             self.profile.loosen()
             self.record.hidden_since = hour
-        self.pending = [one for one in self.pending if hour - one.hour <= HORIZONS]
-        for missing in range(min(gap - 1, _DAY_HOURS)):
-            self.last_day[(hour - 1 - missing) % _DAY_HOURS] = None
+        if gap > 1:
+            self.pending = [one for one in self.pending if hour - one.hour <= HORIZONS]
+            for missing in range(min(gap - 1, _DAY_HOURS)):
+                self.last_day[(hour - 1 - missing) % _DAY_HOURS] = None
 
     def _predict(
         self, hour: int, of: ForecastField, value: float, slots: Sequence[int], features: list[float], gain: list[float]
     ) -> PendingHour:
-        low, high = of.scaled(of.low), of.scaled(of.high)
-        slot_means = [self.profile.mean(slot) for slot in slots[1:]]
-        means = [
-            min(high, mean + predict(coefficients, features))
-            for mean, coefficients in zip(slot_means, self.coefficients, strict=True)
-        ]
-        if min(means) < low:
-            means = [max(low, mean) for mean in means]
-        volatility, peak = self.volatility.factor, max(means[:PEAK_HOURS])
-        lows, highs = self.errors.around(means, volatility)
-        naive_lows, naive_highs = self.naive_errors.around([value] * HORIZONS, volatility)
+        lowest, highest = of.scaled(of.low), of.scaled(of.high)
+        a, b, c, d = features
+        volatility, profile = self.volatility.factor, self.profile
+        future = []
+        for slot, coefficients, errors, naive_errors in zip(
+            slots[1:], self.coefficients, self.errors.horizons, self.naive_errors.horizons, strict=True
+        ):
+            slot_mean = profile.mean(slot)
+            of_a, of_b, of_c, of_d = coefficients
+            mean = slot_mean + (of_a * a + of_b * b + of_c * c + of_d * d)
+            if mean > highest:
+                mean = highest
+            elif mean < lowest:
+                mean = lowest
+            low, high = bounds_around(mean, errors, volatility)
+            naive_low, naive_high = bounds_around(value, naive_errors, volatility)
+            future.append((of.value(mean), slot_mean, mean, low, high, naive_low, naive_high))
+        peak = max([mean for _, _, mean, _, _, _, _ in future[:PEAK_HOURS]])
         return PendingHour(
-            hour=hour,
-            value=value,
-            unit_means=[of.value(mean) for mean in means],
-            unit_value=of.value(value),
-            unit_center=of.value(self.profile.center),
-            slot_means=slot_means,
-            features=features,
-            gain=gain,
-            means=means,
-            lows=lows,
-            highs=highs,
-            naive_lows=naive_lows,
-            naive_highs=naive_highs,
-            peak=peak,
-            highest=low,
-            volatility=volatility,
-            group=self.peak_errors.place(peak, self.errors.sizes[0]),
+            hour,
+            value,
+            of.value(value),
+            of.value(profile.center),
+            features,
+            gain,
+            future,
+            peak,
+            lowest,
+            volatility,
+            self.peak_errors.place(peak, self.errors.horizons[0][0]),
         )
 
     def restart(self) -> None:
@@ -222,13 +223,14 @@ class FieldSeries:
         covered = naive_covered = 0
         for one in self.pending:
             horizon = hour - one.hour - 1
-            self._learn(one, horizon, value)
-            model, naive = abs(actual - one.unit_means[horizon]), abs(actual - one.unit_value)
+            unit_mean, slot_mean, mean, low, high, naive_low, naive_high = one.future[horizon]
+            self._learn(one, horizon, value, slot_mean, mean)
+            model, naive = abs(actual - unit_mean), abs(actual - one.unit_value)
             sum_model += model
             sum_naive += naive
             sum_flat += abs(actual - one.unit_center)
-            covered += one.lows[horizon] <= value <= one.highs[horizon]
-            naive_covered += one.naive_lows[horizon] <= value <= one.naive_highs[horizon]
+            covered += low <= value <= high
+            naive_covered += naive_low <= value <= naive_high
             if horizon >= RECENT_FROM:
                 self.record.recent.add(model, naive)
         day.count += len(self.pending)
@@ -236,30 +238,32 @@ class FieldSeries:
         day.covered += covered
         day.persistence_covered += naive_covered
         self.record.check_recent(hour)
-        self.pending = [one for one in self.pending if hour - one.hour < HORIZONS]
+        if self.pending and hour - self.pending[0].hour >= HORIZONS:
+            del self.pending[0]
 
-    def _learn(self, one: PendingHour, horizon: int, value: float) -> None:
+    def _learn(self, one: PendingHour, horizon: int, value: float, slot_mean: float, mean: float) -> None:
         """Learn from one forecast; the coefficients learn from the error that they would make now."""
-        error, size, coefficients = value - one.means[horizon], self.errors.sizes[horizon], self.coefficients[horizon]
+        error, volatility, size = value - mean, one.volatility, self.errors.horizons[horizon][0]
         if horizon == 0:
             self.volatility.learn(error, size)
-            if self.errors.seen[0] >= _OUTER_FROM:
-                self.outer.learn(error / one.volatility, size)
-        error_now = value - one.slot_means[horizon] - predict(coefficients, one.features)
-        learn_error(coefficients, one.gain, error_now, _ERROR_LIMIT * size)
-        self.errors.learn(horizon, error / one.volatility)
-        self.naive_errors.learn(horizon, (value - one.value) / one.volatility)
+            if self.errors.horizons[0][3] >= _OUTER_FROM:
+                self.outer.learn(error / volatility, size)
+        learn_target(self.coefficients[horizon], one.features, one.gain, value - slot_mean, _ERROR_LIMIT * size)
+        self.errors.learn(horizon, error / volatility)
+        self.naive_errors.learn(horizon, (value - one.value) / volatility)
         if horizon < PEAK_HOURS:
-            one.highest = max(one.highest, value)
+            if value > one.highest:
+                one.highest = value
             one.count += 1
             if one.count == PEAK_HOURS:
-                self.peak_errors.groups[one.group].learn((one.highest - one.peak) / one.volatility)
+                self.peak_errors.groups[one.group].learn((one.highest - one.peak) / volatility)
 
 
-def _values(
-    of: ForecastField, hour: int, means: Sequence[float], lows: Sequence[float], highs: Sequence[float]
-) -> tuple[ForecastValue, ...]:
+def _values(of: ForecastField, hour: int, forecasts: Iterable[tuple[float, float, float]]) -> tuple[ForecastValue, ...]:
+    """Return forecasts of the hours after `hour`; of each, the mean is in the unit of the field, and the bounds are not."""
     return tuple(
-        ForecastValue((hour + 1 + number) * HOUR_MS, of.value(mean), of.value(low), of.value(high))
-        for number, (mean, low, high) in enumerate(zip(means, lows, highs, strict=True))
+        [
+            ForecastValue((hour + number) * HOUR_MS, mean, of.value(low), of.value(high))
+            for number, (mean, low, high) in enumerate(forecasts, 1)
+        ]
     )

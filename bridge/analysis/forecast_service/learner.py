@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from bridge.analysis.forecast.calendar import LAST_HOUR
 from bridge.analysis.forecast.device import DeviceForecasts
 from bridge.analysis.forecast.fields import FORECAST_FIELDS
-from bridge.analysis.forecast_service.predictions import Body, DevicePredictions, packed, unpacked
+from bridge.analysis.forecast_service.packed_numbers import packed, unpacked
+from bridge.analysis.forecast_service.predictions import Body, DevicePredictions
 from bridge.core.devices.device import Device
+from bridge.core.events import PredictionMade
 from bridge.ports import DeviceRecord
 
 STATE_HOURS = 24
@@ -84,10 +86,18 @@ class LearnedHours:
         return found if is_valid else None
 
 
+@dataclass(frozen=True, slots=True)
+class NewPredictions:
+    """What is told of new predictions, and their bodies as JSON."""
+
+    events: list[PredictionMade]
+    encoded: bytes
+
+
 @dataclass(slots=True)
 class Learner:
     """A device in a round. `actual` are the means of the first hour of its last predictions, `fed` the hours of this round,
-    `learned` those before it.
+    `learned` those before it, `made` the predictions after it.
     """
 
     id: str
@@ -99,6 +109,7 @@ class Learner:
     is_state_due: bool = True
     actual: Mapping[str, float] = field(default_factory=dict)
     fed: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
+    made: NewPredictions | None = None
 
     def restore(self, state: str) -> None:
         """Take the stored state. Raises `ForecastStateError`."""
@@ -150,7 +161,8 @@ class Learner:
         return any(hour % STATE_HOURS == place for hour, _ in self.fed)
 
     def predictions_record(self) -> DeviceRecord:
-        record = self.predictions.record(self.id)
+        """Return the document of the new predictions."""
+        record = self.predictions.record(self.id, b"[]" if self.made is None else self.made.encoded)
         record.body["learned"] = self.learned.to_json()
         return record
 
@@ -182,9 +194,9 @@ class LearnerCache:
         return self._fields + learner.device.fields_count <= self._fields_limit
 
     def put(self, learner: Learner) -> None:
-        """Keep a learner if there is a place for it, without its predictions, which others keep."""
+        """Keep a learner if there is a place for it."""
         if self.has_place(learner):
-            learner.is_changed, learner.actual, learner.predictions.bodies = False, {}, []
+            learner.is_changed, learner.actual, learner.made = False, {}, None
             self._learners[learner.id] = learner
             self._fields += learner.device.fields_count
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import orjson
 from bson.objectid import ObjectId
 
 from bridge.stores.documents import ALL, CollectionSchema, Document, Fields, Key
@@ -43,6 +44,7 @@ class SqliteCollection(SqliteTable):
         self._fields = tuple(schema.columns.values())
         self._columns = {"_id": "id", **{name: column for column, name in schema.columns.items()}}
         self._column_only = schema.column_only
+        self._encode = _encoded if schema.is_encoded else json.dumps
         columns = [*self._columns.values(), "document"]
         self._names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         self._select = f"SELECT {self._names} FROM {schema.name}"  # noqa: S608
@@ -106,7 +108,7 @@ class SqliteCollection(SqliteTable):
         return await self._writer.change(f"DELETE FROM {self._name} WHERE id = ?", [_sql(key)]) == 1  # noqa: S608
 
     def _row(self, document: Document) -> list[Any]:
-        text = json.dumps({name: value for name, value in document.items() if name not in self._column_only})
+        text = self._encode({name: value for name, value in document.items() if name not in self._column_only})
         return [_sql(document["_id"]), *map(document.__getitem__, self._fields), text]
 
     def _document(self, row: Sequence[Any]) -> Document:
@@ -145,6 +147,11 @@ def trim_sql(table: str, order: str, condition: str) -> str:
     """Return the statement that deletes one batch of the lowest rows with this condition, beyond the table's limit."""
     surplus = f"max(0, min({BATCH}, (SELECT count(*) FROM {table}) - ?))"  # noqa: S608
     return f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition} ORDER BY {order} LIMIT {surplus})"  # noqa: S608
+
+
+def _encoded(document: Document) -> str:
+    """Encode what `orjson` can: no lone surrogates, and no numbers beyond 64 bits."""
+    return orjson.dumps(document).decode()
 
 
 def _object(text: str | None) -> Document:

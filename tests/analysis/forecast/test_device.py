@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,9 @@ from bridge.core.errors import ForecastStateError
 from tests.analysis.forecast.synthetic import START, daily, fed, first
 
 DAY = 24
+STATE_OF_VERSION_1 = Path(__file__).with_name("state-of-version-1.json")
+"""Of a device that has learned two days, as versions before 2026-11-30 stored it."""
+
 NEVER = ("coPpm", "ch4Ppm", "lpgPpm", "flameDetected", "eco2", "h2")
 
 
@@ -126,13 +130,14 @@ def test_the_state_of_a_device_with_all_fields_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("version",), 2, "version"),
+        (("version",), 3, "version"),
         (("hour",), -2, "hour"),
         (("hour",), 10**12, "hour"),
         (("fields", "coPpm"), {}, "'coPpm' is not forecast; allowed: co2"),
         (("fields", "co2", "covariance"), [0.0], "fields.co2.covariance"),
         (("fields", "co2", "profile", "means"), None, "fields.co2.profile.means"),
-        (("fields", "co2", "errors", "seen"), [-1] * 6, "fields.co2.errors.seen"),
+        (("fields", "co2", "errors", "horizons", 5, 3), -1, "fields.co2.errors.horizons.5.3"),
+        (("fields", "co2", "pending", 0, "future"), [], "fields.co2.pending.0.future"),
         (("more",), 1, "more"),
         (("hour",), START, "co2 has an hour after the last one"),
         (("fields", "co2", "pending", 0, "hour"), START + 2 * DAY - 1, "co2 has hours or days out of order"),
@@ -148,6 +153,25 @@ def test_a_state_that_was_changed_is_refused(path: tuple[Any, ...], value: objec
     inner[path[-1]] = value
     with pytest.raises(ForecastStateError, match=f"^state of forecasts: .*{message}"):
         DeviceForecasts.from_json(orjson.dumps(document).decode(), UTC)
+
+
+def test_a_state_of_version_1_goes_on_as_if_it_had_never_been_stored() -> None:
+    values = first(daily(14), 3 * DAY, 1)
+    device = DeviceForecasts.from_json(STATE_OF_VERSION_1.read_text(), UTC)
+    assert device.hour == START + 2 * DAY - 1
+    for hour, value in enumerate(values[2 * DAY :], START + 2 * DAY):
+        device.feed(hour, {"co2": value})
+    whole = DeviceForecasts(UTC)
+    fed(whole, "co2", values)
+    assert device.to_json() == whole.to_json()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"sizes"', '"size"'), ('"naive_highs":[', '"naive_highs":[1,'), ('"fields":{', '"fields":{"o3":1,')]
+)
+def test_a_changed_state_of_version_1_is_refused(old: str, new: str) -> None:
+    with pytest.raises(ForecastStateError, match=r"^state of forecasts: version 1: "):
+        DeviceForecasts.from_json(STATE_OF_VERSION_1.read_text().replace(old, new), UTC)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"version": 1}', " " * 600_000])
@@ -182,8 +206,8 @@ def test_nothing_raises_or_is_no_number_and_the_state_is_exact(
             of, last = FORECAST_FIELDS[name], series.pending[-1] if series.pending else None
             if last is None:
                 continue
-            assert all(of.low <= mean <= of.high for mean in last.unit_means)
-            for low, mean, high in zip(last.lows, last.means, last.highs, strict=True):
+            for unit_mean, _, mean, low, high, _, _ in last.future:
+                assert of.low <= unit_mean <= of.high
                 assert math.isfinite(low)
                 assert math.isfinite(high)
                 assert low <= mean <= high
