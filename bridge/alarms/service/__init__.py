@@ -57,6 +57,7 @@ _FACTS_A_TICK = 500
 _LAG_MS = 2000
 """Time passes this much later than by the clock: a reading that has just arrived is not folded yet."""
 
+_CLOSE_SECONDS = 3.0
 _OPEN_LIMIT = 100_000
 _INPUTS_LIMIT = 100_000
 _DEVICE_MS = 25 * 3_600_000
@@ -538,7 +539,7 @@ class AlarmService:
         """Write a last checkpoint, if the journal is empty within a few seconds."""
         writing = asyncio.create_task(self.journal.run(), name="alarm journal")
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.save()
         except TimeoutError:
             log.warning("alarms: no checkpoint at the end: readings since the last one are folded again at the next start")

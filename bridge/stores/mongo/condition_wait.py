@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-import pymongo.lock
+from pymongo import lock
 
 T = TypeVar("T")
 
 
-async def wait_in_task(awaitable: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 - as `asyncio.wait_for`
+async def wait_in_task(awaitable: Awaitable[T], timeout: float | None) -> T:
     """As `asyncio.wait_for` of Python 3.12: wait in the task of the caller. Raises `TimeoutError`."""
     async with asyncio.timeout(timeout):
         return await awaitable
@@ -23,4 +23,4 @@ async def wait_in_task(awaitable: Awaitable[T], timeout: float | None) -> T:  # 
 
 def make_waits_cancellable() -> None:
     """Have PyMongo wait by `wait_in_task`. Safe to repeat."""
-    pymongo.lock.wait_for = wait_in_task  # type: ignore[assignment]
+    setattr(lock, "wait_for", wait_in_task)  # noqa: B010 - a name of the module that mypy does not know
