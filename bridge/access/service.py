@@ -321,7 +321,7 @@ class AuthService:
             raise Forbidden("only a user who logged in with a password can change it: log in at this bridge")
         attempt = self._attempt(f"user:{identity.name}", address)
         try:
-            check_password(new)
+            check_password(new, "new")
             user, is_right = await self.users.check(identity.name, current)
         except (StoreUnavailable, TemporarilyUnavailable, AccountError):
             attempt.cancel()
