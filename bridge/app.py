@@ -5,7 +5,7 @@ import errno
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
@@ -46,6 +46,7 @@ from bridge.sources.mqtt import connection
 from bridge.sources.mqtt.source import MqttSource
 from bridge.stores import open_store
 from bridge.wiring import build
+from bridge.wiring.closing import JOBS_SECONDS, Closing, cancel
 from bridge.wiring.components import Components
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class Bridge:
         self._stopping = asyncio.Event()
         self._refused: StoreInUse | None = None
         self._components: Components | None = None
+        self.on_stopping: Callable[[], object] = lambda: None
+        """Called once the bridge stops, for whatever reason. May be called again."""
         self.listening = asyncio.Event()
         self.port = settings.http.port
         self.health = Health((connection.SOURCE, STORE), clock=_now_ms)
@@ -80,6 +83,7 @@ class Bridge:
 
     def stop(self) -> None:
         self._stopping.set()
+        self.on_stopping()
 
     def reload(self) -> None:
         """Read the rules file of alarms again; a bad one leaves the old rules, and is logged."""
@@ -90,36 +94,42 @@ class Bridge:
     async def run(self) -> None:
         """Run until `stop`, waiting without limit for broker and store.
 
-        Raises `SettingsError`, `PortUnavailable`, and `StoreInUse` if another bridge stores into the same database.
+        Raises `SettingsError`, `PortUnavailable`, `StoreInUse` if another bridge stores into the same database, and
+        `StopIncomplete` if a part was not closed in time.
         """
-        settings = self._settings
+        settings, closing = self._settings, Closing()
         check_certificates(settings)
         async with open_store(settings.store) as store:
             components = build(settings, store, self.application, self.ledger, self.health, self._print_link)
             self._components = components
-            access, devices, hub = components.access, components.devices, components.realtime.hub
-            serving = _serving(self.application, settings.http, access.connections, self._handover)
-            async with serving as server, hub.running():
+            serving = _serving(self.application, settings.http, components.access.connections, self._handover)
+            async with serving as server, components.realtime.hub.running():
                 self.port = server.sockets[0].getsockname()[1]
                 self.listening.set()
                 log.info("bridge: listening at %s", self._address)
                 self._warn_if_open()
-                await self._process(components)
+                await self._process_until_stopped(components, closing)
                 components.ingress.closed.set()
                 server.close()  # clients that are disconnected now reconnect elsewhere, not here
-                await hub.close()
-                if components.cluster is not None:
-                    await components.cluster.close()
-                if self._refused is None:
-                    await devices.registry.close()
-                    await components.alarms.service.close()
-                    if components.cluster is None and components.analysis.anomalies is not None:
-                        await components.analysis.anomalies.close()
-                    await access.service.close()
-                await components.storage.lease.release()
+                await closing.close_all(components, may_write=self._refused is None)
         if self._refused is not None:
             raise self._refused
+        closing.check()
         log.info("bridge: stopped")
+
+    async def _process_until_stopped(self, components: Components, closing: Closing) -> None:
+        """Process messages until `stop`, and leave behind the jobs that do not end then."""
+        processing = asyncio.create_task(self._process(components), name="process messages")
+        stopping = asyncio.create_task(self._stopping.wait(), name="stop requested")
+        try:
+            await asyncio.wait((processing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await closing.end("jobs", processing, self._settings.stop_seconds / 2 + JOBS_SECONDS)
+        except asyncio.CancelledError:
+            processing.cancel()
+            await asyncio.wait((processing,), timeout=JOBS_SECONDS)
+            raise
+        finally:
+            stopping.cancel()
 
     async def _process(self, components: Components) -> None:
         """Process messages, from when the store is ready until `stop`."""
@@ -129,7 +139,7 @@ class Bridge:
             preparing = tasks.create_task(self._prepare(components), name="prepare store")
             await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not preparing.done():
-                preparing.cancel()
+                await cancel((preparing,))
                 return
             if self._refused is not None:
                 stopping.cancel()
@@ -155,11 +165,10 @@ class Bridge:
             else:
                 components.cluster.leadership.lead = partial(lead, components, self.health)
                 jobs["cluster"] = components.cluster.run()
-            running = [tasks.create_task(job, name=name) for name, job in jobs.items()]
-            processing = tasks.create_task(ingress.pipeline.run(), name="pipeline")
-            receiver = ingress.mqtt.run() if components.cluster is None else components.cluster.receive_messages()
-            receiving = tasks.create_task(receiver, name="mqtt source")
-            announcing = tasks.create_task(self._announce(ingress.mqtt), name="announce")
+            jobs["mqtt source"] = ingress.mqtt.run() if components.cluster is None else components.cluster.receive_messages()
+            jobs["announce"] = self._announce(ingress.mqtt)
+            running = [tasks.create_task(self._run_job(job), name=name) for name, job in jobs.items()]
+            processing = tasks.create_task(self._run_job(ingress.pipeline.run()), name="pipeline")
             await stopping
             self.health.stop()
             log.info("bridge: stopping: %d messages left to process", len(ingress.intake))
@@ -167,8 +176,15 @@ class Bridge:
             # Half of the time is for messages, the other half for disconnecting from broker, clients and store.
             if self._refused is None:
                 await asyncio.wait((processing,), timeout=self._settings.stop_seconds / 2)
-            for task in (announcing, receiving, processing, *running):
-                task.cancel()
+            await cancel((processing, *running))
+
+    async def _run_job(self, job: Coroutine[Any, Any, None]) -> None:
+        """Run a job. If it fails the bridge stops: the other jobs have to end in time then."""
+        try:
+            await job
+        except Exception:
+            self.stop()
+            raise
 
     async def _announce(self, mqtt: MqttSource) -> None:
         """Say once, when everything works for the first time, what the bridge receives and where it stores it."""

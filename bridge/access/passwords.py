@@ -33,11 +33,14 @@ _NICE = 10
 """Priority of the threads: readings come first if there is not enough CPU for both."""
 
 
-def check_password(password: str) -> None:
-    """Raise `AccountError` for a wrong length. Composition rules are omitted: they weaken passwords (NIST 800-63B)."""
+def check_password(password: str, field: str = "password") -> None:
+    """Raise `AccountError` for a wrong length, with the `field` that the password came in.
+
+    Composition rules are omitted: they weaken passwords (NIST 800-63B).
+    """
     shortest, longest = PASSWORD_LENGTHS
     if not shortest <= len(password) <= longest:
-        raise AccountError("password", f"must have {shortest} to {longest} characters")
+        raise AccountError(field, f"must have {shortest} to {longest} characters")
 
 
 def check_bcrypt(text: str) -> str:

@@ -60,10 +60,14 @@ class IssuedTokens:
 
 @dataclass(frozen=True, slots=True)
 class MadeKeys:
-    """The keys that a user made who is an admin no longer: those that ended with it, and those that still work."""
+    """The keys that a user made who is an admin no longer: those that ended with it, and those that still work.
+
+    `links` are the public links that they made, which ended too.
+    """
 
     ended: tuple[ApiKey, ...] = ()
     remaining: tuple[ApiKey, ...] = ()
+    links: tuple[SharedLink, ...] = ()
 
 
 class AuthService:
@@ -254,14 +258,14 @@ class AuthService:
     # --- accounts ------------------------------------------------------------------------------------------------------------
 
     async def remove_user(self, name: str, *, keep_keys: bool = False) -> MadeKeys:
-        """Remove a user and revoke the keys they made that may administer; return all keys they made.
+        """Remove a user, and revoke the public links and the keys they made that may administer; return all keys they made.
 
         With `keep_keys` none is revoked. Raises `UnknownAccount`, `LastAdmin` and `StoreUnavailable`.
         """
         user = await self.users.removable(name)
         before = await self._end_made_keys(user, keep_keys=keep_keys)
         await self.users.remove(user.id)
-        return await self._end_made_keys(user, keep_keys=keep_keys, ended=before.ended)
+        return await self._end_made_keys(user, keep_keys=keep_keys, before=before)
 
     async def change_user(self, name: str, changes: Mapping[str, Any], *, keep_keys: bool = False) -> tuple[User, MadeKeys]:
         """Change a user as `Users.change` does. The keys of a user who administers no longer end as in `remove_user`."""
@@ -271,15 +275,25 @@ class AuthService:
             return user, MadeKeys()
         return user, await self._end_made_keys(user, keep_keys=keep_keys)
 
-    async def _end_made_keys(self, user: User, *, keep_keys: bool, ended: tuple[ApiKey, ...] = ()) -> MadeKeys:
+    async def _end_made_keys(self, user: User, *, keep_keys: bool, before: MadeKeys = MadeKeys()) -> MadeKeys:
         """Called before and after the change: a session may have made a key meanwhile, and the store may fail in between."""
-        made = await self.keys.made_by(f"{IdentityKind.PERSON}:{user.id}")
+        maker, ended = f"{IdentityKind.PERSON}:{user.id}", before.ended
+        links = () if keep_keys else await self._revoke_links(maker)
+        made = await self.keys.made_by(maker)
         ends = () if keep_keys else tuple(key for key in made if Permission.ADMIN in key.permissions)
         for key in ends:
             with suppress(UnknownAccount):  # removed meanwhile
                 await self.keys.remove(key.id)
         known = {key.id for key in ended}
-        return MadeKeys((*ended, *ends), tuple(key for key in made if key not in ends and key.id not in known))
+        remaining = tuple(key for key in made if key not in ends and key.id not in known)
+        return MadeKeys((*ended, *ends), remaining, (*before.links, *links))
+
+    async def _revoke_links(self, maker: str) -> tuple[SharedLink, ...]:
+        links = tuple(link for link in await self.links.all() if link.by == maker)
+        for link in links:
+            with suppress(UnknownAccount):  # revoked meanwhile
+                await self.links.revoke(link.id)
+        return links
 
     # --- logins --------------------------------------------------------------------------------------------------------------
 
@@ -321,7 +335,7 @@ class AuthService:
             raise Forbidden("only a user who logged in with a password can change it: log in at this bridge")
         attempt = self._attempt(f"user:{identity.name}", address)
         try:
-            check_password(new)
+            check_password(new, "new")
             user, is_right = await self.users.check(identity.name, current)
         except (StoreUnavailable, TemporarilyUnavailable, AccountError):
             attempt.cancel()

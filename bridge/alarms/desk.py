@@ -8,10 +8,10 @@ from typing import Any
 
 from bridge.alarms.actions import ActionKind
 from bridge.alarms.kpis import AlarmKpis, kpis
-from bridge.alarms.record import AlarmRecord, AlarmState, Transition, transition_from_document
+from bridge.alarms.record import AlarmRecord, AlarmState, Transition
 from bridge.alarms.rules import Priority, Rule
 from bridge.alarms.service import AlarmService
-from bridge.alarms.service.journal import alarm_of
+from bridge.alarms.service.stored import StoredAlarmReader
 from bridge.core.access.permissions import Identity
 from bridge.core.alarms.delivery import AlarmDelivery
 from bridge.core.errors import UnknownAlarm
@@ -54,6 +54,7 @@ class AlarmDesk:
         self._store = store
         self._deliveries = deliveries
         self._audit = audit
+        self._reader = StoredAlarmReader()
         self._shared: _Snapshot | None = None
 
     @property
@@ -94,13 +95,19 @@ class AlarmDesk:
         self, *, device_id: str | None, rule: str | None, is_open: bool | None, before: str | None, limit: int
     ) -> list[AlarmRecord]:
         """Return stored alarms, the latest first. Raises `StoreUnavailable`."""
-        found = await self._store.find(device_id=device_id, rule=rule, is_open=is_open, before=before, limit=limit)
-        return list(map(alarm_of, found))
+        records: list[AlarmRecord] = []
+        while missing := limit - len(records):
+            found = await self._store.find(device_id=device_id, rule=rule, is_open=is_open, before=before, limit=missing)
+            records += self._reader.alarms(found)
+            if len(found) < missing:
+                break
+            before = found[-1].id
+        return records
 
     async def transitions(self, alarm_id: str) -> list[Transition]:
         """Return the changes of an alarm, the first one first, at most 1,000. Raises `StoreUnavailable`."""
         found = await self._store.transitions(alarm_id=alarm_id, limit=_PAGE)
-        return [transition_from_document(one.body) for one in reversed(found)]
+        return self._reader.transitions(reversed(found))
 
     async def deliveries(self, record: AlarmRecord) -> list[AlarmDelivery]:
         """Return who was told of an alarm, or is to be, the first one first. Raises `StoreUnavailable`."""
@@ -113,12 +120,13 @@ class AlarmDesk:
         transitions: list[Transition] = []
         before: str | None = f"{to_ms:011x}"
         while len(transitions) < KPI_LIMIT:
-            page = [transition_from_document(one.body) for one in await self._store.transitions(before=before, limit=_PAGE)]
+            stored = await self._store.transitions(before=before, limit=_PAGE)
+            page = self._reader.transitions(stored)
             within = [one for one in page if one.at_ms >= from_ms]
             transitions += [one for one in within if allowed is None or one.record.device_id in allowed]
-            if len(within) < _PAGE:
+            if len(within) < len(page) or len(stored) < _PAGE:
                 break
-            before = page[-1].id
+            before = stored[-1].id
         return kpis(reversed(transitions), from_ms, to_ms)
 
     async def acknowledge(

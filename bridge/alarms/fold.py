@@ -19,7 +19,7 @@ from typing import Any, Self
 from bridge.air.windows import DeviceWindow
 from bridge.alarms.actions import ActionKind, OperatorAction
 from bridge.alarms.conditions import Unreachable
-from bridge.alarms.record import AlarmRecord, Transition
+from bridge.alarms.record import DAMAGED, AlarmRecord, Transition
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.states.device import DeviceAlarms, RuleState
@@ -419,17 +419,24 @@ class AlarmFold:
         late_seconds: float = LATE_SECONDS,
         devices_limit: int = 100_000,
         facts: Callable[[str], DeviceFacts] = lambda _: UNKNOWN_FACTS,
+        on_damaged: Callable[[str, Exception], None] | None = None,
     ) -> Self:
-        """Return the fold that `public` described; with the same rules it goes on as that one."""
+        """Return the fold that `public` described; with the same rules it goes on as that one.
+
+        A device whose state is damaged is given to `on_damaged` and begins without a past; without it the error is raised.
+        """
         fold = cls(rules, late_seconds=late_seconds, devices_limit=devices_limit, facts=facts)
         common = body["common"]
         fold._bridge = DeviceAlarms.restored(None, fold._book, fold._groups, common["bridge"])
         fold._unavailable, fold._listening_ms = dict(common["unavailable"]), common["listening"]
         fold.counts = FoldCounters(**common["counts"])
-        fold._devices = {
-            device_id: DeviceAlarms.restored(device_id, fold._book, fold._groups, device)
-            for device_id, device in body["devices"].items()
-        }
+        for device_id, device in body["devices"].items():
+            try:
+                fold._devices[device_id] = DeviceAlarms.restored(device_id, fold._book, fold._groups, device)
+            except DAMAGED as error:
+                if on_damaged is None:
+                    raise
+                on_damaged(device_id, error)
         for device in fold._devices.values():
             fold._note_states(device)
         fold._restore_timers()

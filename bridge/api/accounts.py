@@ -245,6 +245,8 @@ class AccountsApi:
     def _record_ended(self, request: web.Request, keys: MadeKeys, user: str) -> None:
         for key in keys.ended:
             self._record(request, "key removed", key.id, name=key.name, why=f"made by {user}")
+        for link in keys.links:
+            self._record(request, "link removed", link.id, title=link.title, why=f"made by {user}")
 
     def _record(self, request: web.Request, action: str, target: str, **details: str) -> None:
         self._access.audit.record(
@@ -259,4 +261,8 @@ def _created(key: ApiKey, text: str) -> web.Response:
 
 
 def _made_keys(keys: MadeKeys) -> dict[str, Any]:
-    return {"keysEnded": [key.public() for key in keys.ended], "keysKept": [key.public() for key in keys.remaining]}
+    return {
+        "keysEnded": [key.public() for key in keys.ended],
+        "keysKept": [key.public() for key in keys.remaining],
+        "linksEnded": [link.public() for link in keys.links],
+    }

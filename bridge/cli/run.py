@@ -1,17 +1,19 @@
 """`sensor-bridge run`: one bridge, or several workers behind one port."""
 
+import asyncio
 import logging
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bridge.cli.logs import log_to_stderr
-from bridge.cli.runner import ConfigOption, run_loop
-from bridge.core.errors import SettingsError
+from bridge.cli.runner import FAILED, ConfigOption, run_loop
+from bridge.core.errors import SettingsError, StopIncomplete
 from bridge.settings import Settings
 from bridge.settings.loader import load_settings
 from bridge.tools.stop_signals import on_stop_signals
@@ -29,6 +31,7 @@ def run(
     ] = None,
     worker: Annotated[int | None, typer.Option(hidden=True)] = None,
     worker_folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    worker_of: Annotated[int | None, typer.Option(hidden=True, help="Process id of the supervisor.")] = None,
 ) -> None:
     """Run the bridge."""
     settings = load_settings(config)
@@ -36,24 +39,44 @@ def run(
     if workers is not None and workers > 1:
         _supervise(settings, config, workers)
     else:
-        _run(settings, worker, worker_folder)
+        _run(settings, worker, worker_folder, worker_of)
 
 
-def _run(settings: Settings, worker: int | None, folder: Path | None) -> None:
+def _run(settings: Settings, worker: int | None, folder: Path | None, supervisor: int | None) -> None:
     from bridge.app import Bridge
     from bridge.http.handover import WorkerSlot
+    from bridge.wiring.exit_deadline import ExitDeadline
 
     slot = WorkerSlot(worker, folder) if worker is not None and folder is not None else None
 
     async def bridge() -> None:
         running = Bridge(settings, slot)
+        deadline = ExitDeadline(settings.stop_limit_seconds)
+        running.on_stopping = deadline.start
         on_stop_signals(running.stop, running.reload)
-        await running.run()
+        watching = None if supervisor is None else asyncio.create_task(_stop_with(supervisor, running.stop), name="supervisor")
+        code = 0
+        try:
+            await running.run()
+        except StopIncomplete as error:
+            log.error("%s", error)  # noqa: TRY400 - the text says where
+            code = FAILED
+        finally:
+            deadline.start()
+            if watching is not None:
+                watching.cancel()
         # Everything is closed. Python would still wait for driver threads that wait for an unavailable server.
         logging.shutdown()
-        os._exit(0)
+        os._exit(code)
 
     run_loop(bridge())
+
+
+async def _stop_with(supervisor: int, stop: Callable[[], None]) -> None:
+    from bridge.tools.workers import supervisor_ended
+
+    await supervisor_ended(supervisor)
+    stop()
 
 
 def _supervise(settings: Settings, config: Path | None, count: int) -> None:
@@ -73,11 +96,11 @@ def _supervise(settings: Settings, config: Path | None, count: int) -> None:
         options = [] if config is None else ["--config", str(config)]
 
         def command_of(number: int) -> list[str]:
-            own = ["--worker", str(number), "--worker-folder", folder]
+            own = ["--worker", str(number), "--worker-folder", folder, "--worker-of", str(os.getpid())]
             return [sys.executable, "-m", "bridge", "run", *options, *own]
 
         async def supervise() -> int:
-            running = Workers(count, command_of, environ, settings.stop_seconds)
+            running = Workers(count, command_of, environ, settings.stop_limit_seconds)
             on_stop_signals(running.stop, running.reload)
             await running.run()
             return running.failed

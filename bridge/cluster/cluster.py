@@ -214,5 +214,4 @@ class Cluster:
     async def close(self) -> None:
         """Let the others go on without this bridge at once."""
         await self.writer.close()
-        await self.sessions.release()
-        await self.members.leave()
+        await asyncio.gather(self.sessions.release(), self.members.leave())

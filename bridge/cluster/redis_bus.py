@@ -22,6 +22,7 @@ _ANSWER_SECONDS = 5.0  # for a write or an answer
 _PING_SECONDS = 5.0  # without a message; the server may have stopped
 _AT_ONCE = 64  # messages in one write, and their bytes
 _AT_ONCE_BYTES = 1024 * 1024
+_CLOSE_SECONDS = 1.0
 _DEFAULT_PORT = 6379
 _SCHEMES = ("redis", "rediss")
 _PONG = "pong"
@@ -128,10 +129,11 @@ async def _redis_bus_connection(
     finally:
         for transport in transports:
             transport.abort()
-        with suppress(*failures):
-            await publishing.disconnect(nowait=True)
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
-            await client.aclose()
+        with suppress(*failures, TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await publishing.disconnect(nowait=True)
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+                await client.aclose()
     if reasons:
         raise BusUnavailable(_reason(reasons[0])) from reasons[0]
 

@@ -3,7 +3,7 @@
 BridgeError
 ├── SettingsError
 ├── DeviceIdError · PatternError · FormatError · PayloadError · NotReading · UnitError · RecordError · TransferError
-├── PortUnavailable · UnsupportedLibrary · PlaceTaken
+├── PortUnavailable · UnsupportedLibrary · PlaceTaken · StopIncomplete
 ├── StoreError
 │   ├── StoreInUse
 │   ├── OrderError
@@ -90,6 +90,10 @@ class TransferError(BridgeError):
 
 class PortUnavailable(BridgeError):
     """The port to listen on is in use or needs more privileges."""
+
+
+class StopIncomplete(BridgeError):
+    """The bridge has stopped, and left parts behind that did not close in time; the text names them."""
 
 
 class StoreError(BridgeError):

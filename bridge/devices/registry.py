@@ -15,6 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from bridge.core.access.permissions import IdentityKind
+from bridge.core.access.texts import cleaned
 from bridge.core.devices.device import (
     DOCUMENT_BYTES,
     OFFLINE,
@@ -222,8 +223,8 @@ class Registry:
 
     def _fill_location(self, device: Device, stated: Location) -> bool:
         """Set what is stated and missing; return whether something was."""
-        site = (stated.site if self._takes_sites else "") if device.site is None else ""
-        room = stated.room if device.room is None else ""
+        site = cleaned(stated.site) if self._takes_sites and device.site is None else ""
+        room = cleaned(stated.room) if device.room is None else ""
         device.site, device.room = site or device.site, room or device.room
         return bool(site or room)
 
@@ -263,7 +264,7 @@ class Registry:
     def suggest(self, suggested: Mapping[str, Mapping[str, str]]) -> None:
         """Set attributes by device id where a person set none: of known devices now, of others when they are discovered.
 
-        Texts that are no valid attributes are left out.
+        Control characters become spaces. Texts that are no valid attributes are left out.
         """
         self._suggested = suggested
         changes: list[Event] = []
@@ -280,7 +281,7 @@ class Registry:
         for name, text in self._suggested.get(device.id, {}).items():
             if getattr(device, name) is None:
                 with suppress(DeviceError):
-                    device = apply_changes(device, {name: text})
+                    device = apply_changes(device, {name: cleaned(text)})
         return device
 
     def _record(self, action: Action, device: Device) -> EntityEvent:

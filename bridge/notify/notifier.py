@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bridge.alarms.record import AlarmRecord, Transition, alarm_from_document
+from bridge.alarms.record import AlarmRecord, Transition
 from bridge.alarms.rules_file.notify_settings import NotifySettings, WatchdogSettings
+from bridge.alarms.service.stored import StoredAlarmReader
 from bridge.core.alarms.delivery import AlarmDelivery
 from bridge.core.errors import UnknownTarget
 from bridge.notify.apprise_target import AppriseTarget
@@ -28,10 +29,11 @@ TEST_MESSAGE = Notification(
 
 def stored_alarms(alarms: AlarmStore) -> AlarmLookup:
     """Return a look-up in the store."""
+    reader = StoredAlarmReader()
 
     async def lookup(ids: Sequence[str]) -> Mapping[str, AlarmRecord]:
-        found = [await alarms.get(one) for one in ids]
-        return {one.id: alarm_from_document(one.body) for one in found if one is not None}
+        found = [reader.alarm(await alarms.get(one)) for one in ids]
+        return {one.id: one for one in found if one is not None}
 
     return lookup
 

@@ -63,6 +63,9 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+_DISCONNECT_SECONDS = 8.0
+
+
 class Settings(Section):
     mqtt: MqttSettings = MqttSettings()
     store: StoreSettings = StoreSettings()
@@ -78,6 +81,11 @@ class Settings(Section):
     cluster: ClusterSettings = ClusterSettings()
     log: LogSettings = LogSettings()
     stop_seconds: Annotated[Seconds, Field(description="how long a stop may take")] = 4.0
+
+    @property
+    def stop_limit_seconds(self) -> float:
+        """After this time a process that still stops is ended: clients, broker and store may not answer any more."""
+        return self.stop_seconds + _DISCONNECT_SECONDS
 
     @property
     def routes(self) -> tuple[Route, ...]:

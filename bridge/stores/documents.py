@@ -401,6 +401,7 @@ class DocumentAuditStore:
 
     def __init__(self, documents: DocumentCollection) -> None:
         self._documents = documents
+        self._reader = RecordReader("audit", AuditEvent, _audit_event)
 
     async def add(self, events: Sequence[AuditEvent]) -> None:
         if events:
@@ -408,9 +409,17 @@ class DocumentAuditStore:
             await self._documents.insert_many(documents)
 
     async def find(self, query: AuditQuery) -> list[AuditEvent]:
+        """Read on where events are damaged: fewer than the limit would look like the end of the log."""
         where = {"act": query.action, "by": query.actor, "about": query.target}
-        documents = await self._documents.find(where, "-_id", query.before, query.limit)
-        return [audit_event_from_document(document["_id"], document["at"], document) for document in documents]
+        found: list[AuditEvent] = []
+        before: Key | None = query.before
+        while missing := query.limit - len(found):
+            documents = await self._documents.find(where, "-_id", before, missing)
+            found += self._reader.all(documents)
+            if len(documents) < missing:
+                break
+            before = documents[-1]["_id"]
+        return found
 
     async def trim(self, limit: int) -> int:
         """Delete the events beyond `limit`, refusals first, then the oldest; return how many."""
@@ -521,6 +530,10 @@ def _object(text: object) -> dict[str, Any]:
 def _number_key(number: int) -> str:
     """Return a key that sorts as its number."""
     return f"{number:016d}"
+
+
+def _audit_event(_key: str, document: Fields) -> AuditEvent:
+    return audit_event_from_document(document["_id"], document["at"], document)
 
 
 def _command_key(device_id: str, command_id: str) -> str:

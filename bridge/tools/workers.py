@@ -22,13 +22,17 @@ log = logging.getLogger(__name__)
 _RESTART_SECONDS = (0.5, 30.0)
 _STEADY_SECONDS = 60.0
 _WRONG_SETTINGS = 2
-_KILL_SECONDS = 5.0
-"""After `stop_seconds` and this time a worker that still runs is killed."""
+_KILL_SECONDS = 2.0
+"""A worker ends by itself within `stop_seconds`; one that still runs after this time more is killed."""
+_SUPERVISOR_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class Workers:
-    """`command_of` returns the command of a worker by its number, from 1; `environ` is that of all."""
+    """`command_of` returns the command of a worker by its number, from 1; `environ` is that of all.
+
+    A worker that was told to stop ends within `stop_seconds`.
+    """
 
     count: int
     command_of: Callable[[int], list[str]]
@@ -98,6 +102,13 @@ class Workers:
         for process in self._running.values():
             with suppress(ProcessLookupError):
                 process.send_signal(number)
+
+
+async def supervisor_ended(pid: int) -> None:
+    """Return when the supervisor of this worker has ended. It ends its workers, unless it is killed."""
+    while os.getppid() == pid:  # noqa: ASYNC110 - no event tells of it on every system
+        await asyncio.sleep(_SUPERVISOR_SECONDS)
+    log.warning("workers: the supervisor, pid %d, has ended: this worker stops", pid)
 
 
 def _how(code: int) -> str:

@@ -22,10 +22,11 @@ from bridge.core.access.permissions import ResourceScope
 from bridge.core.errors import AccountError, Unauthorized
 from bridge.settings import HttpSettings
 from tests.access.leaks import LEAKS
-from tests.access.parts import Guarded, at_once, guarded
+from tests.access.parts import PASSWORD, Guarded, at_once, guarded
 from tests.access.ways import LISTENING, SESSION_COOKIE, SOCKET_IO, attempted, connect_packet, ended, opened, received
 from tests.conftest import StartBridge
 from tests.fakes import MemoryStore
+from tests.servers import until
 
 LINKS = "/api/v1/links"
 NEW = {"title": "Hall", "view": "#/device/hall?range=24h", "devices": ["hall"]}
@@ -291,3 +292,32 @@ async def test_number_of_links_is_limited_and_long_expired_ones_are_removed(monk
         await links.open(token)
     now[0] += 31 * 86_400
     assert [link.title for link in await links.all()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("way", "body", "ends"),
+    [("DELETE", None, True), ("PATCH", {"role": "viewer"}, True), ("PATCH", {"role": "viewer"}, False)],
+)
+async def test_links_end_with_the_admin_who_made_them(made: Guarded, way: str, body: object, ends: bool) -> None:
+    boss = {"name": "boss", "password": PASSWORD, "role": "admin"}
+    assert (await made.as_("admin", "POST", "/api/v1/users", boss))[0] == 201
+    made.tokens["boss"] = (await made.login("boss"))[1]["access_token"]
+    status, link = await made.as_("boss", "POST", LINKS, NEW)
+    assert status == 201
+    LEAKS.hide(link["token"])
+    kept, _ = await shared(made)
+    await visitor(made, link["token"])
+    path = "/api/v1/users/boss" if ends else "/api/v1/users/boss?keepKeys=true"
+    status, found = await made.as_("admin", way, path, body)
+    assert status == 200
+    assert [one["id"] for one in found.get("linksEnded", [])] == ([link["id"]] if ends else [])
+    _, listed = await made.as_("admin", "GET", LINKS)
+    assert {one["id"] for one in listed["links"]} == ({kept} if ends else {kept, link["id"]})
+    assert (await made.as_("visitor", "GET", "/auth/me"))[0] == (401 if ends else 200)
+    if ends:
+
+        async def noted() -> bool:
+            _, audit = await made.as_("admin", "GET", "/api/v1/audit?act=link+removed")
+            return [(one["about"], one["more"]["why"]) for one in audit["acts"]] == [(link["id"], "made by boss")]
+
+        await until(noted, what="the link in the audit log")

@@ -158,6 +158,9 @@ async def test_devices_are_filtered_and_paged(client: Client) -> None:
         ("POST", "", {"id": "."}, 422, "id"),
         ("POST", "", {"id": ".."}, 422, "id"),
         ("POST", "", {"id": "n", "name": 5}, 422, "name"),
+        ("POST", "", {"id": "n", "name": "Kitchen\nmore"}, 422, "name"),
+        ("PATCH", "/a", {"room": "Kit\x1b[2Jchen"}, 422, "room"),
+        ("PATCH", "/a", {"site": "\u202eemoH"}, 422, "site"),
         ("POST", "", {"id": "n", "expectedInterval": "often"}, 422, "expectedInterval"),
         ("POST", "", {"id": "n", "status": "online"}, 422, "status"),
         ("POST", "", {"id": "n", "$where": 1}, 422, "$where"),
@@ -300,6 +303,15 @@ async def test_unregistered_device_is_rejected_where_registration_is_required(
         await client.publish("sensors/unregistered/data", b'{"temperature": 2}')
         await client.until_device("unregistered", status="online")
         assert bridge.ledger.account("mqtt").stored == 1
+
+
+async def test_control_characters_are_named_and_every_space_is_allowed(client: Client) -> None:
+    status, answer = await client.ask("POST", "/api/v1/locations", {"name": "Loft\0"})
+    message = "must not have control characters, such as line breaks"
+    cause = {"key": "attribute.control", "parameters": {}}
+    assert (status, answer["errors"]) == (422, [{"field": "name", "message": message, "cause": cause}])
+    name = "Salle\u00a0: Noël \U0001f469\u200d\U0001f52c"
+    assert (await client.ask("POST", "/api/v1/devices", {"id": "spaces", "name": name}))[1]["name"] == name
 
 
 def test_learnt_interval_is_the_median_despite_outliers() -> None:

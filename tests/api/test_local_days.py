@@ -85,3 +85,15 @@ async def test_wrong_time_zone_is_named_in_the_answer(ask: Ask) -> None:
         status, body = await ask("GET", query + zone)
         assert status == 400
         assert reason in str(body["errors"])
+
+
+async def test_offset_whose_plus_was_not_escaped_is_explained(ask: Ask) -> None:
+    query = "/api/v1/readings?every=1d&from=2026-03-27&timezone="
+    status, body = await ask("GET", f"{query}+02:00")
+    assert (status, body["errors"][0]["field"]) == (400, "timezone")
+    assert body["errors"][0]["message"].endswith(
+        "' 02:00' begins with a space: in a URL + is a space, write + as %2B, as in %2B02:00"
+    )
+    assert (await ask("GET", f"{query}%2B02:00"))[0] == 200
+    status, body = await ask("GET", f"{query}%2B2500")
+    assert (status, "'+2500' is not a time zone" in body["errors"][0]["message"]) == (400, True)

@@ -121,6 +121,14 @@ async def test_location_that_a_reading_states_fills_only_what_is_empty(rig: Rig)
     assert rig.registry.location("a") == ("Maison", "")
 
 
+async def test_names_that_devices_state_are_cleaned_of_control_characters(rig: Rig) -> None:
+    rig.registry.publish([stating(enseigne="Mai\x00son", salle="\x1b[2J \nBureau\t2\n")])
+    rig.registry.suggest({"a": {"name": "Air\r\nquality", "type": "\x07"}})
+    assert rig.registry.location("a") == ("Mai son", "[2J Bureau 2")
+    device = rig.registry.get("a")
+    assert (device.name, device.type) == ("Air quality", None)
+
+
 async def test_parts_follow_a_device_that_a_reading_places(rig: Rig) -> None:
     rig.registry.publish([stating(), stating("a.out", part_of="a"), stating("a.door", part_of="a", salle="Entrée")])
     rig.registry.publish([stating(enseigne="Maison", salle="Bureau")])

@@ -12,8 +12,10 @@ from typing import Any
 
 import pymongo
 import pytest
+from bson.objectid import ObjectId
 
 from bridge.core.access.accounts import ApiKey, LoginSession, User
+from bridge.core.access.audit import AuditEvent, AuditQuery
 from bridge.core.access.permissions import IdentityKind, Permission, ResourceScope, Role
 from bridge.core.access.shared_links import SharedLink
 from bridge.core.alarms.delivery import AlarmDelivery, AlarmMember, DeliveryKind, PushSubscription
@@ -59,7 +61,7 @@ class Damaging:
     """A store, and a function that adds a copy of the only document of a collection after a change."""
 
     store: Store
-    add: Callable[[str, str, Callable[[dict[str, Any]], object]], None]
+    add: Callable[[str, str | ObjectId, Callable[[dict[str, Any]], object]], None]
     fields: Callable[[str], Iterator[str]]
 
 
@@ -69,10 +71,13 @@ def sqlite_damaging(store: Store, path: Path) -> Damaging:
             connection.row_factory = sqlite3.Row
             return dict(connection.execute(f"select * from {table} where id not like 'damaged%'").fetchone())  # noqa: S608
 
-    def add(table: str, key: str, change: Callable[[dict[str, Any]], object]) -> None:
+    def add(table: str, key: str | ObjectId, change: Callable[[dict[str, Any]], object]) -> None:
         row = row_of(table)
         changed = change(json.loads(row["document"]))
-        row |= {"id": key, "document": changed if isinstance(changed, str) else json.dumps(changed)}
+        row |= {
+            "id": key if isinstance(key, str) else key.binary,
+            "document": changed if isinstance(changed, str) else json.dumps(changed),
+        }
         with sqlite3.connect(path) as connection:
             connection.execute("pragma synchronous = off")
             marks = ", ".join("?" * len(row))
@@ -87,7 +92,7 @@ def mongo_damaging(store: Store, database: pymongo.database.Database[dict[str, A
         assert found is not None
         return found
 
-    def add(name: str, key: str, change: Callable[[dict[str, Any]], object]) -> None:
+    def add(name: str, key: str | ObjectId, change: Callable[[dict[str, Any]], object]) -> None:
         changed = change(document_of(name))
         whole: dict[str, Any] = changed if isinstance(changed, dict) else {"value": changed}
         indexed: dict[str, Any] = {one: document_of(name)[one] for one in ("user", "device") if one in document_of(name)}
@@ -183,3 +188,15 @@ async def test_store_with_damaged_users_only_is_not_taken_for_one_without_users(
     assert await damaging.store.users.remove("alice")
     assert await damaging.store.users.all() == []
     assert await damaging.store.users.has_any()
+
+
+async def test_damaged_audit_events_are_left_out_and_do_not_end_a_page(damaging: Damaging) -> None:
+    store = damaging.store
+    ids = [ObjectId(f"{number:024x}") for number in range(1, 4)]
+    await store.audit.add([AuditEvent(one, AT, "login", "person", "alice", "::1", "", {"a": "b"}) for one in ids])
+    for number, (field, value) in enumerate((("more", "x"), ("times", None), ("address", 5), ("more", {"a": 1}))):
+        damaging.add("audit", ObjectId(f"{9 + number:024x}"), with_field(field, value))
+    newest = await store.audit.find(AuditQuery(limit=2))
+    assert [one.id for one in newest] == [ids[2], ids[1]]
+    assert [one.id for one in await store.audit.find(AuditQuery(limit=2, before=ids[1]))] == [ids[0]]
+    assert [one.public()["more"] for one in newest] == [{"a": "b"}] * 2

@@ -22,12 +22,13 @@ import orjson
 
 from bridge.alarms.actions import ActionKind, OperatorAction
 from bridge.alarms.fold import AlarmFold
-from bridge.alarms.record import AlarmRecord, AlarmState, Transition, TransitionKind, timed_identifier
+from bridge.alarms.record import DAMAGED, AlarmRecord, AlarmState, Transition, TransitionKind, timed_identifier
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import DeviceFacts
 from bridge.alarms.service.follower import AskLeader, LeaderFollower
-from bridge.alarms.service.journal import AlarmJournal, alarm_of, changed
+from bridge.alarms.service.journal import AlarmJournal, changed
 from bridge.alarms.service.slices import EventSlices
+from bridge.alarms.service.stored import StoredAlarmReader
 from bridge.core.errors import AlarmStateError, StoreUnavailable, TemporarilyUnavailable, UnknownAlarm
 from bridge.core.events import AlarmChanged, EntityEvent, Event
 from bridge.core.message import DeviceStatus
@@ -57,6 +58,7 @@ _FACTS_A_TICK = 500
 _LAG_MS = 2000
 """Time passes this much later than by the clock: a reading that has just arrived is not folded yet."""
 
+_CLOSE_SECONDS = 3.0
 _OPEN_LIMIT = 100_000
 _INPUTS_LIMIT = 100_000
 _DEVICE_MS = 25 * 3_600_000
@@ -98,6 +100,7 @@ class AlarmService:
         self._outdated: AlarmFold | None = None
         """The fold before the service began again, until the new one is up to date."""
         self._store = store
+        self._reader = StoredAlarmReader()
         self._devices_limit = devices_limit
         self._facts = facts
         self._is_up = is_up
@@ -324,7 +327,7 @@ class AlarmService:
             if record.id == alarm_id:
                 return record
         stored = await self._store.alarms.get(alarm_id)
-        return None if stored is None else alarm_of(stored)
+        return self._reader.alarm(stored)
 
     # --- time --------------------------------------------------------------------------------------------------------------
 
@@ -346,7 +349,7 @@ class AlarmService:
         if follower is None:
             return
         try:
-            for given in await follower.new_inputs(self._number):
+            for given in self._reader.inputs(await follower.new_inputs(self._number)):
                 self._number = given.number
                 self._apply(given)
             if await follower.differs(self.fold.records()):
@@ -383,29 +386,49 @@ class AlarmService:
         now_ms = self._clock()
         self._newest = self._offset = newest
         self._loaded_ms = now_ms
-        if text is None and self._follower is not None:
+        if text is not None:
+            try:
+                await self._load_checkpoint(orjson.loads(text), now_ms)
+            except DAMAGED as error:
+                self._reader.leave_out("checkpoint", error)
+                self._number = max((one.number for one in await self._store.alarms.inputs(_INPUTS_LIMIT)), default=0)
+            else:
+                return
+        if self._follower is not None:
             self.fold = AlarmFold(self.rules, devices_limit=self._devices_limit, facts=self._facts)
             return
+        self._first_from_ms = now_ms - _DEVICE_MS
         if text is None:
-            self._first_from_ms = now_ms - _DEVICE_MS
             await self._store.put(MARK, self._mark())  # from here on each reading counts, whatever happens
-            self.fold, self._offset = AlarmFold((), devices_limit=self._devices_limit, facts=self._facts), 0
-            return
-        mark = orjson.loads(text)
-        records = [one for one in await self._store.air.all(self._devices_limit) if _is_needed(one.body, now_ms)]
+        self.fold, self._offset = AlarmFold((), devices_limit=self._devices_limit, facts=self._facts), 0
+
+    async def _load_checkpoint(self, mark: Mapping[str, Any], now_ms: int) -> None:
+        """Go on from a checkpoint; one device or input that is damaged is left out. May raise `DAMAGED`."""
+        seq, number, down = int(mark["seq"]), int(mark["number"]), set(mark["down"])
+        records = [one for one in await self._store.air.all(self._devices_limit) if self._is_needed(one, now_ms)]
         self.fold = AlarmFold.restored(
             self.rules,
             {"common": mark["common"], "devices": {one.device_id: one.body["fold"] for one in records}},
             devices_limit=self._devices_limit,
             facts=self._facts,
+            on_damaged=lambda device_id, error: self._reader.leave_out(f"state of device {device_id!r}", error),
         )
         self._device_inputs = {one.device_id: one.body["input"] for one in records}
-        self._inputs = deque(await self._store.alarms.inputs(_INPUTS_LIMIT))
+        self._inputs = deque(self._reader.inputs(await self._store.alarms.inputs(_INPUTS_LIMIT)))
         self._logged = [one.number for one in self._inputs]
-        self._number = max([mark["number"], *self._logged])
-        self._inputs = deque(one for one in self._inputs if one.body.get("device") or one.number > mark["number"])
-        self._offset = mark["seq"]
-        self._down = set(mark["down"])
+        self._number = max([number, *self._logged])
+        self._inputs = deque(one for one in self._inputs if one.body.get("device") or one.number > number)
+        self._offset, self._down = seq, down
+
+    def _is_needed(self, record: DeviceRecord, now_ms: int) -> bool:
+        """Whether a device has been measured within a month, or has alarms. One that is damaged begins without its past."""
+        try:
+            fold = record.body["fold"]
+            int(record.body["input"])
+            return bool(fold["states"]) or fold["last"] > now_ms - _KEPT_DEVICE_MS
+        except DAMAGED as error:
+            self._reader.leave_out(f"state of device {record.device_id!r}", error)
+            return False
 
     async def _catch_up_again(self) -> None:
         try:
@@ -475,8 +498,8 @@ class AlarmService:
         standing = {record.id for record in self.fold.records()}
         now_ms, ended = self._clock(), list[Transition]()
         for stored in await self._store.alarms.find(is_open=True, limit=_OPEN_LIMIT):
-            if stored.id not in standing:
-                record = replace(alarm_of(stored), state=AlarmState.NORMAL, cleared_ms=now_ms, suppressed_by=None)
+            if stored.id not in standing and (found := self._reader.alarm(stored)) is not None:
+                record = replace(found, state=AlarmState.NORMAL, cleared_ms=now_ms, suppressed_by=None)
                 key = timed_identifier(now_ms, record.id, TransitionKind.REMOVED, record.seq)
                 ended.append(Transition(key, TransitionKind.REMOVED, now_ms, record))
         self._record(ended)
@@ -538,7 +561,7 @@ class AlarmService:
         """Write a last checkpoint, if the journal is empty within a few seconds."""
         writing = asyncio.create_task(self.journal.run(), name="alarm journal")
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.save()
         except TimeoutError:
             log.warning("alarms: no checkpoint at the end: readings since the last one are folded again at the next start")
@@ -548,9 +571,3 @@ class AlarmService:
 
 def _status_input(status: DeviceStatus) -> dict[str, Any]:
     return {"kind": "status", "device": status.device_id, "status": status.status, "at": status.timestamp_ms}
-
-
-def _is_needed(body: Mapping[str, Any], now_ms: int) -> bool:
-    """Whether a device has been measured within a month, or has alarms."""
-    fold = body["fold"]
-    return bool(fold["states"]) or fold["last"] > now_ms - _KEPT_DEVICE_MS

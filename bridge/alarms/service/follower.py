@@ -46,7 +46,7 @@ class LeaderFollower:
         if self._clock() < self._compare_due:
             return False
         self._compare_due = self._clock() + COMPARE_SECONDS
-        stored = {(one.id, one.body["state"]) for one in await self._store.find(is_open=True, limit=_OPEN_LIMIT)}
+        stored = {(one.id, one.body.get("state")) for one in await self._store.find(is_open=True, limit=_OPEN_LIMIT)}
         shown = {(one.id, one.state.value) for one in records if one.state is not AlarmState.NORMAL}
         was_different, self._has_differed = self._has_differed, stored != shown
         if was_different and self._has_differed:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from bridge.alarms.record import AlarmRecord, AlarmState, Transition, alarm_from_document
+from bridge.alarms.record import AlarmRecord, AlarmState, Transition
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import AlarmChanged
 from bridge.ports import AlarmInput, AlarmStore, StoredAlarm, StoredTransition
@@ -205,10 +205,6 @@ def stored_alarm(record: AlarmRecord, document: dict[str, Any] | None = None, *,
     """Return the alarm for the store; `document` is the record's, if that is at hand."""
     is_open = record.state is not AlarmState.NORMAL
     return StoredAlarm(record.id, record.device_id or "", record.rule, is_open, document or record.to_document(), is_new)
-
-
-def alarm_of(stored: StoredAlarm) -> AlarmRecord:
-    return alarm_from_document(stored.body)
 
 
 def _stored(transition: Transition) -> StoredTransition:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-from bridge.alarms.record import AlarmRecord, TransitionKind, transition_from_document
+from bridge.alarms.record import AlarmRecord, TransitionKind
 from bridge.alarms.rules import Rule
+from bridge.alarms.service.stored import StoredAlarmReader
 from bridge.analysis.advice.policy import (
     Surroundings,
     alarm_advice,
@@ -216,8 +217,8 @@ class AdviceService:
         for advice in reversed(advice_of(await self._stores.actions.find(is_open=True, limit=_OPEN_LIMIT))):
             await self._finish(advice)
         oldest_ms = self._clock() - _ALARM_FRESH_MS
-        for one in reversed(await self._stores.alarms.transitions(limit=_PAGE)):
-            transition = transition_from_document(one.body)
+        recent = StoredAlarmReader().transitions(await self._stores.alarms.transitions(limit=_PAGE))
+        for transition in reversed(recent):
             if transition.at_ms < oldest_ms or transition.kind is not TransitionKind.RAISED:
                 continue
             alarm = await self._stores.alarms.get(transition.record.id)

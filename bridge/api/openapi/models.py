@@ -615,10 +615,11 @@ class KeyResponse(Response):
 
 
 class MadeKeysResponse(Response):
-    """The API keys that a user made who is an admin no longer: those that ended with it, and those that still work."""
+    """What a user made who is an admin no longer: API keys that ended with it and that still work, public links that ended."""
 
     keysEnded: list[KeyResponse]
     keysKept: list[KeyResponse]
+    linksEnded: list[SharedLinkResponse]
 
 
 class KeyCreated(KeyResponse):

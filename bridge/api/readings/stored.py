@@ -58,7 +58,12 @@ def _width(raw: object) -> object:
 
 
 def _zone(raw: object) -> object:
-    return parse_zone(raw[:_ZONE_LENGTH]) if isinstance(raw, str) else raw
+    """Raises `ValueError`, also for the offset `+02:00` whose `+` was not escaped, and so is a space."""
+    if not isinstance(raw, str):
+        return raw
+    if raw[:1] == " " and raw[1:2].isdigit():
+        raise ValueError(f"{raw[:_ZONE_LENGTH]!a} begins with a space: in a URL + is a space, write + as %2B, as in %2B02:00")
+    return parse_zone(raw[:_ZONE_LENGTH])
 
 
 def _fields(raw: object) -> object:

@@ -87,6 +87,8 @@ def _set_disabled(name: str, config: Path | None, *, disabled: bool) -> None:
     print_line(f"{name} {'disabled' if disabled else 'enabled'}")
     for key in keys.ended:
         print_line(f"key {key.id} {key.name} made by {name} removed: {' '.join(sorted(key.permissions))}")
+    for link in keys.links:
+        print_line(f"link {link.id} {link.title} made by {name} revoked")
 
 
 @users.command("list")
@@ -114,11 +116,11 @@ def list_users(config: ConfigOption = None, as_json: JsonOption = False) -> None
 def remove_user(
     name: NameArgument,
     config: ConfigOption = None,
-    keep_keys: Annotated[bool, typer.Option("--keep-keys", help="Keep also the keys they made that may administer.")] = False,
+    keep_keys: Annotated[bool, typer.Option("--keep-keys", help="Keep their links, and the keys that may administer.")] = False,
 ) -> None:
-    """Remove a user and the keys they made that may administer; list the other keys they made.
+    """Remove a user with their public links and the keys they made that may administer; list the other keys they made.
 
-    Their sessions and keys end within two seconds, also in a running bridge.
+    Their sessions, links and keys end within two seconds, also in a running bridge.
     """
     name = user_name(name)
 
@@ -126,6 +128,8 @@ def remove_user(
         made = await service.remove_user(name, keep_keys=keep_keys)
         for key in made.ended:
             service.audit.record("key removed", actor=operator(), target=key.id, name=key.name, why=f"made by {name}")
+        for link in made.links:
+            service.audit.record("link removed", actor=operator(), target=link.id, title=link.title, why=f"made by {name}")
         return made
 
     keys = run_with_service(config, remove, "user removed", name)
@@ -133,6 +137,8 @@ def remove_user(
     for word, made in (("removed", keys.ended), ("kept", keys.remaining)):
         for key in made:
             print_line(f"key {key.id} {key.name} made by {name} {word}: {' '.join(sorted(key.permissions))}")
+    for link in keys.links:
+        print_line(f"link {link.id} {link.title} made by {name} revoked")
     if keys.remaining:
         print_line("kept keys still work: revoke those that are not needed with `sensor-bridge key remove ID`")
 

@@ -16,3 +16,8 @@ def is_plain(text: str, also: str = "") -> bool:
 
 def _is_typed(character: str) -> bool:
     return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
+
+
+def cleaned(text: str) -> str:
+    """Return the text with what people do not type taken for a space, and each run of spaces made one."""
+    return text if is_plain(text) else " ".join("".join(one if _is_typed(one) else " " for one in text).split())

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from bridge.core.access.texts import is_plain
 from bridge.core.errors import DeviceError
 from bridge.core.payload import quote
 from bridge.core.readings.measurements import Scalar
@@ -356,7 +357,7 @@ def apply_changes(device: Device, changes: Mapping[str, Any], now_ms: int = 0) -
 
 def _set(device: Device, name: str, value: Any) -> None:  # noqa: ANN401 - JSON
     if name in TEXT_ATTRIBUTES:
-        setattr(device, name, None if value is None else _text(value))
+        setattr(device, name, None if value is None else text_attribute(value))
     elif name == "expectedInterval":
         device.expected_seconds = None if value is None else _interval(value)
     elif name == "alsoSends" and value is None:
@@ -376,9 +377,12 @@ def _retired_ms(device: Device, value: object, now_ms: int) -> int | None:
     return (device.retired_ms or now_ms) if value else None
 
 
-def _text(value: object) -> str:
+def text_attribute(value: object) -> str:
+    """Return a text that people read in lists and logs. Raises `ValueError`."""
     if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH:
         raise ValueError(f"must be a text of 1 to {TEXT_LENGTH} characters, or null")
+    if not is_plain(value):
+        raise ValueError("must not have control characters, such as line breaks")
     return value
 
 

@@ -37,11 +37,11 @@ class _Clock:
 
 def parse_zone(text: str) -> tzinfo:
     """Return the zone of an IANA name or of an offset such as `+02:00`; raises `ValueError`."""
-    if text[:1] in ("+", "-"):
-        moment = datetime.fromisoformat(f"2000-01-01T00:00:00{text}")
-        assert moment.tzinfo is not None  # noqa: S101 - the text has an offset
-        return moment.tzinfo
     try:
+        if text[:1] in ("+", "-"):
+            moment = datetime.fromisoformat(f"2000-01-01T00:00:00{text}")
+            assert moment.tzinfo is not None  # noqa: S101 - the text has an offset
+            return moment.tzinfo
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{text[:64]!a} is not a time zone; allowed are IANA names such as Europe/Paris, and +02:00") from None

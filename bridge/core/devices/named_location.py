@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from bridge.core.devices.device import ATTRIBUTES_LIMIT, DOCUMENT_BYTES, TEXT_LENGTH, check_storable
+from bridge.core.devices.device import ATTRIBUTES_LIMIT, DOCUMENT_BYTES, check_storable, text_attribute
 from bridge.core.devices.location import Location
 from bridge.core.errors import LocationError
 from bridge.core.timestamp import iso, parse_time
@@ -87,6 +87,6 @@ def change_location(location: NamedLocation, changes: Mapping[str, Any]) -> Name
 def _check(name: str, value: object) -> None:
     if name in RESERVED:
         raise ValueError("is set by the bridge")
-    if name in TEXTS and value is not None and not (isinstance(value, str) and 0 < len(value) <= TEXT_LENGTH):
-        raise ValueError(f"must be a text of 1 to {TEXT_LENGTH} characters, or null")
+    if name in TEXTS and value is not None:
+        text_attribute(value)
     check_storable(name, value)

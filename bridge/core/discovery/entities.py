@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bridge.core.access.texts import cleaned
 from bridge.core.discovery.templates import ValueTemplate
 from bridge.core.errors import DeviceIdError, FormatError, UnitError
 from bridge.core.formats.field_names import names_other_quantity, sense
@@ -178,6 +179,10 @@ def _text(value: object) -> str:
     return value[:_NAME_LENGTH] if isinstance(value, str) and value.isprintable() else ""
 
 
+def _cleaned(value: object) -> str:
+    return cleaned(value)[:_NAME_LENGTH] if isinstance(value, str) else ""
+
+
 def _device(config: Mapping[str, Any], object_id: str) -> Announced:
     """Return the device by its first usable identifier. A sensor without a device is a device."""
     described = config.get("device")
@@ -188,8 +193,9 @@ def _device(config: Mapping[str, Any], object_id: str) -> Announced:
             device_id = parse_device_id(identifier)
         except DeviceIdError:
             continue
-        model = " ".join(filter(None, (_text(device.get("manufacturer")), _text(device.get("model")))))
-        return Announced(device_id, _text(device.get("name")), model[:_NAME_LENGTH], _text(device.get("suggested_area")))
+        names = {key: _cleaned(device.get(key)) for key in ("name", "manufacturer", "model", "suggested_area")}
+        model = " ".join(filter(None, (names["manufacturer"], names["model"])))
+        return Announced(device_id, names["name"], model[:_NAME_LENGTH], names["suggested_area"])
     raise FormatError(f"no identifier of its device can be a device id: {quote(own)}")
 
 

@@ -72,6 +72,7 @@ REASONS: Mapping[str, str] = {
     # attributes of devices
     "attribute.setByBridge": "is set by the bridge",
     "attribute.text": "must be a text of 1 to {limit} characters, or null",
+    "attribute.control": "must not have control characters, such as line breaks",
     "attribute.seconds": "must be a number of seconds from {low} to {high}, or null",
     "attribute.zone": "must be an IANA time zone such as Europe/Paris, an offset such as +02:00, or null",
     "attribute.fixed": "cannot be changed",

@@ -1,4 +1,4 @@
-"""Inserts directly over a connection of PyMongo's pool. Only this file uses private names of PyMongo.
+"""Inserts directly over a connection of PyMongo's pool. Only this file and `condition_wait.py` use private names of PyMongo.
 
 PyMongo's asyncio client makes three tasks and nine turns of the event loop for each call. Measured with 50 clients, mongod on
 the same machine (2 cores, Python 3.11, PyMongo 4.20, `make bench`, medians of six interleaved pairs of 10 s), the bridge's CPU
@@ -34,6 +34,8 @@ _PRIVATE_NAMES = (
     "pymongo.asynchronous.pool:AsyncConnection._raise_connection_failure",
     "pymongo.network_layer:PyMongoProtocol.write",
     "pymongo.network_layer:PyMongoProtocol.read",
+    "pymongo.lock:wait_for",
+    "pymongo.lock:_async_cond_wait",
     "pymongo.message:_op_msg",
     "pymongo.message:_OpMsg.unpack",
     "pymongo.helpers_shared:_check_command_response",

@@ -16,6 +16,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from bridge.core.errors import StoreUnavailable
+from bridge.stores.mongo.condition_wait import make_waits_cancellable
 from bridge.stores.mongo.direct import DirectInserter
 from bridge.stores.mongo.remedy import remedy_for
 
@@ -55,6 +56,7 @@ def secrets_of(url: str) -> set[str]:
 
 def client_class(driver: str) -> Any:  # noqa: ANN401 - Motor has no types
     if driver == "pymongo":
+        make_waits_cancellable()
         return AsyncMongoClient
     from motor.motor_asyncio import AsyncIOMotorClient
 

@@ -145,11 +145,17 @@ class MongoStore(DocumentStores):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the client's connections within `_CLOSE_SECONDS`: it ends its sessions on a server that may be unavailable."""
+        closing = asyncio.create_task(self._close(), name="mongodb close")
+        await asyncio.wait((closing,), timeout=_CLOSE_SECONDS)
+        if closing.done():
+            closing.result()
+        else:
+            closing.cancel()  # and not waited for: the driver may wait for the server before it ends
+
+    async def _close(self) -> None:
         if self._direct:
             await self._direct.close()
-        closing = self._client.close() if self._settings.driver == "pymongo" else asyncio.to_thread(self._client.close)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(closing, _CLOSE_SECONDS)
+        await (self._client.close() if self._settings.driver == "pymongo" else asyncio.to_thread(self._client.close))
 
     async def prepare(self) -> int:
         await self.log.is_prepared()

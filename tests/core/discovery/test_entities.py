@@ -198,6 +198,18 @@ def test_template_that_fails_is_named_and_the_others_are_taken() -> None:
     assert "template fails" in decoded.ignored["temperature_probe"]
 
 
+def test_names_that_a_device_announces_are_cleaned_of_control_characters() -> None:
+    device = {
+        "identifiers": "dev",
+        "name": "Air\nquality\x1b",
+        "model": "X\t1",
+        "manufacturer": "A\x00",
+        "suggested_area": "\u2028",
+    }
+    made = catalog(TWO[0] | {"device": device})
+    assert made.suggestions() == {"dev": {"name": "Air quality", "type": "A X 1"}}
+
+
 def test_number_of_sensors_is_limited_in_all_and_by_topic() -> None:
     made = EntityCatalog()
     for number in range(ENTITIES_LIMIT):

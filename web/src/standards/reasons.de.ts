@@ -58,6 +58,7 @@ export const reasons: ReasonMessages = {
   "reason.key.same": "derselbe Wert wie {key}",
   "reason.attribute.setByBridge": "wird von der Bridge gesetzt",
   "reason.attribute.text": "muss ein Text von 1 bis {limit} Zeichen oder null sein",
+  "reason.attribute.control": "darf keine Steuerzeichen wie Zeilenumbrüche enthalten",
   "reason.attribute.seconds": "muss eine Zahl von {low} bis {high} Sekunden oder null sein",
   "reason.attribute.zone": "muss eine IANA-Zeitzone wie Europe/Paris, ein Abstand wie +02:00 oder null sein",
   "reason.attribute.fixed": "kann nicht geändert werden",

@@ -61,6 +61,7 @@ export const reasons = {
   "reason.key.same": "the same value as {key}",
   "reason.attribute.setByBridge": "is set by the bridge",
   "reason.attribute.text": "must be a text of 1 to {limit} characters, or null",
+  "reason.attribute.control": "must not have control characters, such as line breaks",
   "reason.attribute.seconds": "must be a number of seconds from {low} to {high}, or null",
   "reason.attribute.zone": "must be an IANA time zone such as Europe/Paris, an offset such as +02:00, or null",
   "reason.attribute.fixed": "cannot be changed",

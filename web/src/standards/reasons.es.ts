@@ -58,6 +58,7 @@ export const reasons: ReasonMessages = {
   "reason.key.same": "el mismo valor que {key}",
   "reason.attribute.setByBridge": "lo fija el puente",
   "reason.attribute.text": "debe ser un texto de 1 a {limit} caracteres, o null",
+  "reason.attribute.control": "no debe tener caracteres de control, como saltos de línea",
   "reason.attribute.seconds": "debe ser un número de segundos de {low} a {high}, o null",
   "reason.attribute.zone": "debe ser una zona horaria IANA como Europe/Paris, un desfase como +02:00, o null",
   "reason.attribute.fixed": "no se puede cambiar",

@@ -58,6 +58,7 @@ export const reasons: ReasonMessages = {
   "reason.key.same": "la même valeur que {key}",
   "reason.attribute.setByBridge": "est fixé par le pont",
   "reason.attribute.text": "doit être un texte de 1 à {limit} caractères, ou null",
+  "reason.attribute.control": "ne doit pas contenir de caractères de contrôle, comme des sauts de ligne",
   "reason.attribute.seconds": "doit être un nombre de secondes de {low} à {high}, ou null",
   "reason.attribute.zone": "doit être un fuseau IANA comme Europe/Paris, un décalage comme +02:00, ou null",
   "reason.attribute.fixed": "ne peut pas être modifié",

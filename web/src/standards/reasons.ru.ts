@@ -58,6 +58,7 @@ export const reasons: ReasonMessages = {
   "reason.key.same": "то же значение, что и {key}",
   "reason.attribute.setByBridge": "задаётся мостом",
   "reason.attribute.text": "допускается текст от 1 до {limit} символов или null",
+  "reason.attribute.control": "не должно содержать управляющих символов, например переводов строки",
   "reason.attribute.seconds": "допускается число секунд от {low} до {high} или null",
   "reason.attribute.zone": "допускается часовой пояс IANA, например Europe/Paris, смещение, например +02:00, или null",
   "reason.attribute.fixed": "изменить нельзя",
