@@ -105,13 +105,18 @@ class DirectConnection:
         return found
 
     async def _run(self, collection: Any, command: Document, documents: int = 1) -> Document | None:  # noqa: ANN401
-        """Return the answer to a write of so many documents; None, with nothing sent, if it needs several messages."""
-        try:
-            async with asyncio.timeout(self._client.options.timeout), self._acquired() as connection:
-                return await _run(connection, collection, command, documents)
-        except TimeoutError as error:
-            name = next(iter(command))
-            raise NetworkTimeout(f"no answer to {name} within {self._client.options.timeout:g} s") from error
+        """Return the answer to a write of so many documents; None, with nothing sent, if it needs several messages.
+
+        The deadline is that of the answer. Selecting a server has PyMongo's own deadline: another one that ends at the same
+        moment cancels the wait for the topology's lock twice, and in Python 3.11 the lock is held for ever then.
+        """
+        seconds = self._client.options.timeout
+        async with self._acquired() as connection:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await _run(connection, collection, command, documents)
+            except TimeoutError as error:
+                raise NetworkTimeout(f"no answer to {next(iter(command))} within {seconds:g} s") from error
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[AsyncConnection]:
