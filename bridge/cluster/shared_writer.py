@@ -1,7 +1,7 @@
 """Writes readings under cursors that the store hands out, so that several bridges write one log.
 
-A batch is written within one range of cursors, announced, and the range is finished with the next call, or shortly after if no
-more readings come. While a batch is written and more readings wait, the range of the next batch is taken already.
+A batch is written within one range of cursors, announced, and the range is finished with the next hand-out, or shortly after if
+no more readings come. While a batch is written and more readings wait, the range of the next batch is taken already.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.log.order import MAX_RANGE, CursorRange
 from bridge.pipeline.free_cursors import FreeCursorWriter
+from bridge.pipeline.intake import LARGE
 from bridge.ports import LogStore, ReadingWriter, Store
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class SharedWriter:
         """Under load, take the next range while this batch is written. More readings may have come when it is needed."""
         waiting = self._waiting()
         if waiting and self._ahead is None:
-            self._ahead = asyncio.create_task(self._take(2 * max(waiting, size)), name="cluster: next range")
+            self._ahead = asyncio.create_task(self._take(max(waiting, size) + LARGE), name="cluster: next range")
             self._ahead.add_done_callback(lambda _: self._on_changed())  # it may not be needed any more
 
     # --- time --------------------------------------------------------------------------------------------------------------
