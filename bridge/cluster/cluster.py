@@ -175,16 +175,19 @@ class Cluster:
 
     async def run(self) -> None:
         """Write, read and talk to the others until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for name, job in (
-                ("writer", self.writer.run()),
-                ("reader", self.reader.run()),
-                ("bus", self.messenger.run()),
-                ("members", self.members.run()),
-                ("sessions", self.sessions.run()),
-                ("refresh", self.refresher.run()),
-            ):
-                tasks.create_task(job, name=f"cluster: {name}")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name, job in (
+                    ("writer", self.writer.run()),
+                    ("reader", self.reader.run()),
+                    ("bus", self.messenger.run()),
+                    ("members", self.members.run()),
+                    ("sessions", self.sessions.run()),
+                    ("refresh", self.refresher.run()),
+                ):
+                    tasks.create_task(job, name=f"cluster: {name}")
+        finally:
+            self.relay.flush()
 
     async def receive_messages(self) -> None:
         """Keep a connection with the session of this bridge, and with adopted ones, until cancelled."""

@@ -1,7 +1,7 @@
 """Writes readings under cursors that the store hands out, so that several bridges write one log.
 
-A batch is written within one range of cursors, announced, and the range is finished with the next call, or shortly after if no
-more readings come. While a batch is written and more readings wait, the range of the next batch is taken already.
+A batch is written within one range of cursors, announced, and the range is finished with the next hand-out, or shortly after if
+no more readings come. While a batch is written and more readings wait, the range of the next batch is taken already.
 """
 
 import asyncio
@@ -19,12 +19,14 @@ from bridge.core.readings.identity import Cursor
 from bridge.core.readings.reading import Reading
 from bridge.log.order import MAX_RANGE, CursorRange
 from bridge.pipeline.free_cursors import FreeCursorWriter
+from bridge.pipeline.intake import LARGE
 from bridge.ports import LogStore, ReadingWriter, Store
 
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 0.02
-"""A range that is done is finished after this time at the latest: until then, others cannot read beyond it."""
+"""The last range is finished after this time without a write: until then, others cannot read beyond it. A write that comes
+earlier finishes the ranges before it."""
 
 _RETRY_SECONDS = 0.5
 _CLOSE_SECONDS = 0.5
@@ -67,6 +69,7 @@ class SharedWriter:
         self._finished: dict[int, None] = {}
         self._has_finished = asyncio.Event()
         self._is_writing = False
+        self._changed_at = 0.0  # when a range was last done, or taken ahead
 
     @classmethod
     async def for_command(cls, store: Store, name: str) -> "tuple[ReadingWriter, Cursor]":
@@ -129,8 +132,12 @@ class SharedWriter:
 
     def _done(self, taken: CursorRange, readings: list[Reading]) -> None:
         self._finished[taken.high] = None
-        self._has_finished.set()
+        self._on_changed()
         self.on_written(taken, readings)
+
+    def _on_changed(self) -> None:
+        self._changed_at = time.monotonic()
+        self._has_finished.set()
 
     # --- ranges ------------------------------------------------------------------------------------------------------------
 
@@ -176,11 +183,11 @@ class SharedWriter:
         return self._ahead is not None and self._ahead.done()
 
     def _take_ahead(self, size: int) -> None:
-        """Under load, take the next range while this batch is written."""
+        """Under load, take the next range while this batch is written. More readings may have come when it is needed."""
         waiting = self._waiting()
         if waiting and self._ahead is None:
-            self._ahead = asyncio.create_task(self._take(max(waiting, size)), name="cluster: next range")
-            self._ahead.add_done_callback(lambda _: self._has_finished.set())  # it may not be needed any more
+            self._ahead = asyncio.create_task(self._take(max(waiting, size) + LARGE), name="cluster: next range")
+            self._ahead.add_done_callback(lambda _: self._on_changed())  # it may not be needed any more
 
     # --- time --------------------------------------------------------------------------------------------------------------
 
@@ -188,8 +195,9 @@ class SharedWriter:
         """Finish ranges for which no further write comes. Runs until cancelled."""
         while True:
             await self._has_finished.wait()
-            await asyncio.sleep(FINISH_SECONDS)
-            if self._is_writing:
+            early = self._changed_at + FINISH_SECONDS - time.monotonic()
+            if self._is_writing or early > 0:
+                await asyncio.sleep(early if early > 0 else FINISH_SECONDS)
                 continue
             try:
                 await self.finish()

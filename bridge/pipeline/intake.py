@@ -1,10 +1,14 @@
 """The queue between the sources and the pipeline, which takes messages in batches."""
 
 import asyncio
+import time
 from collections import deque
 
 from bridge.core.ledger import Ledger
 from bridge.core.message import Message, Outcome
+
+LARGE = 32
+"""More messages share the cost of a batch well enough: they do not wait for others."""
 
 
 class Intake:
@@ -14,11 +18,13 @@ class Intake:
     has no such bound, so beyond `qos0_limit` waiting messages the oldest are dropped and counted.
     """
 
-    def __init__(self, ledger: Ledger, *, qos0_limit: int, batch_limit: int) -> None:
-        """Limits are numbers of messages."""
+    def __init__(self, ledger: Ledger, *, qos0_limit: int, batch_limit: int, pace_seconds: float = 0.0) -> None:
+        """Limits are numbers of messages. Batches of less than `LARGE` begin at least `pace_seconds` apart."""
         self._ledger = ledger
         self._qos0_limit = qos0_limit
         self._batch_limit = batch_limit
+        self._pace_seconds = pace_seconds
+        self._taken_at = float("-inf")
         self._qos1: deque[tuple[int, Message]] = deque()
         self._qos0: deque[tuple[int, Message]] = deque()
         self._sequence = 0
@@ -65,7 +71,16 @@ class Intake:
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
+        if self._pace_seconds:
+            await self._keep_pace()
         return [self._oldest() for _ in range(min(len(self), self._batch_limit))]
+
+    async def _keep_pace(self) -> None:
+        """Wait for more messages if the last batch has just begun."""
+        early = self._taken_at + self._pace_seconds - time.monotonic()
+        if early > 0 and len(self) < LARGE and not self._closed:
+            await asyncio.sleep(early)
+        self._taken_at = time.monotonic()
 
     def _oldest(self) -> Message:
         if not self._qos0 or (self._qos1 and self._qos1[0][0] < self._qos0[0][0]):

@@ -19,7 +19,7 @@ from bridge.api.middleware.connections import Connections
 from bridge.api.middleware.cors import CORS, Cors
 from bridge.api.websocket_stats import WebSocketsApi
 from bridge.cluster.leadership import Leadership
-from bridge.cluster.relay import Relay
+from bridge.cluster.relay import PACE_SECONDS, Relay
 from bridge.cluster.shared_writer import NoCursor
 from bridge.core.decode import Decoder
 from bridge.core.devices.profiles import Profiles
@@ -109,7 +109,12 @@ def build(
         part.on_write = partial(_report_write, health, name)
 
     closed = asyncio.Event()
-    intake = Intake(ledger, qos0_limit=settings.mqtt.qos0_limit, batch_limit=settings.store.batch_limit)
+    intake = Intake(
+        ledger,
+        qos0_limit=settings.mqtt.qos0_limit,
+        batch_limit=settings.store.batch_limit,
+        pace_seconds=0.0 if leadership is None else PACE_SECONDS,
+    )
     will = None if leadership else last_will(settings)  # of several bridges none may say that all have ended
     mqtt = MqttSource(
         settings.mqtt,

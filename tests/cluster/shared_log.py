@@ -36,7 +36,7 @@ class FaultyLog:
         self.lost = 0
         self.unavailable = False
         self.refused = 0
-        self.hand_outs = self.orders = 0
+        self.hand_outs = self.orders = self.finishes = 0
         self.hand_out_gate: asyncio.Event | None = None
         self.prepare, self.is_prepared, self.records = log.prepare, log.is_prepared, log.records
 
@@ -58,6 +58,7 @@ class FaultyLog:
 
     async def finish(self, highs: Sequence[int], /) -> Order:
         self._check()
+        self.finishes += 1
         return await self._log.finish(highs)
 
     async def close(self, taken: CursorRange, /) -> Order:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from bson.objectid import ObjectId
 
-from bridge.cluster.relay import Relay
+from bridge.cluster.relay import PACE_SECONDS, Relay
 from bridge.core.events import AirAssessed, AlarmChanged, EntityEvent, Event, SystemEvent
 from bridge.core.message import CommandAck, DeviceStatus, TopicEvent
 from bridge.core.readings.reading import Reading
+from bridge.pipeline.intake import LARGE
 from bridge.ports import Publisher
 from bridge.wiring import chain
 from tests.fakes import RecordingPublisher
+from tests.servers import until
 
 READING = Reading(ObjectId(), "a", {"temperature": 1}, 1, 2, seq=3)
 STATUS = DeviceStatus("a", "online", 1)
@@ -112,3 +116,43 @@ def test_events_that_each_bridge_has_itself_are_not_told() -> None:
     rig.relay.outgoing.publish([*own, *shared])
     assert rig.clients.events == [*own, *shared]
     assert rig.told == shared
+
+
+async def test_readings_that_follow_each_other_closely_are_published_together_and_in_order() -> None:
+    rig = Rig()
+    rig.relay.deliver([READING])
+    later = [replace(READING, seq=seq) for seq in range(4, 8)]
+    for one in later:
+        rig.relay.deliver([one])
+    assert rig.clients.events == [READING, DERIVED]
+    await until(lambda: len(rig.clients.events) > 2, 30, "the later readings")
+    assert rig.clients.events == [READING, DERIVED, *later, DERIVED]
+
+
+async def test_many_readings_are_published_at_once() -> None:
+    rig = Rig()
+    rig.relay.deliver([READING])
+    many = [replace(READING, seq=4 + n) for n in range(LARGE)]
+    rig.relay.deliver(many[:1])
+    rig.relay.deliver(many[1:])
+    assert rig.clients.events == [READING, DERIVED, *many, DERIVED]
+
+
+async def test_event_is_published_after_the_readings_before_it() -> None:
+    rig, later, last = Rig(), replace(READING, seq=4), replace(READING, seq=5)
+    rig.relay.deliver([READING])
+    rig.relay.deliver([later])
+    rig.relay.publish([STATUS])
+    assert rig.stage.passed == [READING, later, STATUS]
+    rig.relay.deliver([last])
+    rig.relay.receive(lambda: [STATUS])
+    assert rig.clients.events[-3:] == [last, DERIVED, STATUS]
+
+
+async def test_readings_that_were_gathered_are_published_once() -> None:
+    rig, later = Rig(), replace(READING, seq=4)
+    rig.relay.deliver([READING])
+    rig.relay.deliver([later])
+    rig.relay.flush()
+    await asyncio.sleep(2 * PACE_SECONDS)
+    assert rig.stage.passed == [READING, later]

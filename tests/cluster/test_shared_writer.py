@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,10 +12,11 @@ from dataclasses import dataclass, field
 import pymongo
 import pytest
 
-from bridge.cluster.shared_writer import NoCursor, SharedWriter
+from bridge.cluster.shared_writer import FINISH_SECONDS, NoCursor, SharedWriter
 from bridge.core.errors import OrderError, StoreUnavailable
 from bridge.core.readings.reading import Reading
 from bridge.log.order import CursorRange
+from bridge.pipeline.intake import LARGE
 from bridge.ports import Store
 from bridge.settings import StoreSettings
 from bridge.stores import open_store
@@ -143,6 +145,17 @@ async def test_range_is_finished_when_no_more_readings_come(store: Store, bridge
         await bridge.write(readings(2))
         await until(lambda: no_open_ranges(store), 5, "no open ranges")
         await until(lambda: not bridge.writer.in_use(), 5, "nothing in use")
+
+
+async def test_ranges_of_writes_that_follow_each_other_are_finished_without_calls_of_their_own(
+    store: Store, bridge: Bridge
+) -> None:
+    async with running(bridge):
+        begun = time.monotonic()
+        while time.monotonic() < begun + 10 * FINISH_SECONDS:
+            await bridge.write(readings(1))
+        assert bridge.log.finishes == 0
+        await until(lambda: no_open_ranges(store), 5, "no open ranges")
 
 
 # --- failures --------------------------------------------------------------------------------------------------------------
@@ -309,7 +322,7 @@ async def test_range_is_taken_ahead_while_readings_wait_and_used_for_them(store:
 
 
 async def test_range_ahead_that_is_too_small_or_too_large_is_used(store: Store, bridge: Bridge) -> None:
-    sizes, batches = [4, 1, 9, 2], list[Reading]()
+    sizes, batches = [4, 1, 9 + LARGE, 2], list[Reading]()
     for size in sizes:
         bridge.waiting[0] = 3
         await bridge.write(batch := readings(size))
@@ -326,7 +339,7 @@ async def test_range_that_was_taken_ahead_and_is_not_needed_is_finished(store: S
         await bridge.write(batch := readings(2))
         bridge.waiting[0] = 0
         await until(lambda: no_open_ranges(store), 5, "no open ranges")
-    assert [(taken.count, found) for taken, found in bridge.announced] == [(2, batch), (7, [])]
+    assert [(taken.count, found) for taken, found in bridge.announced] == [(2, batch), (7 + LARGE, [])]
     await bridge.write(later := readings(1))
     assert await stored(store) == [*batch, *later]
 
@@ -345,7 +358,7 @@ async def test_range_ahead_that_comes_after_the_last_write_is_finished(store: St
         await until(lambda: bridge.writer.in_use() == set(), 5, "the range that was written is finished")
         bridge.log.hand_out_gate.set()
         await until(lambda: no_open_ranges(store), 5, "no open ranges")
-    assert [(taken.count, found) for taken, found in bridge.announced] == [(2, batch), (7, [])]
+    assert [(taken.count, found) for taken, found in bridge.announced] == [(2, batch), (7 + LARGE, [])]
 
 
 async def test_lost_answer_of_a_range_ahead_fails_the_next_write_and_then_it_is_given_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.core.ledger import Ledger
 from bridge.core.message import Message, Outcome
-from bridge.pipeline.intake import Intake
+from bridge.pipeline.intake import LARGE, Intake
 from tests.fakes import RecordingOrigin
 from tests.servers import until
 
@@ -18,10 +19,10 @@ from tests.servers import until
 class Queue:
     """An intake with its ledger and a recording origin; the topic of a message is its number."""
 
-    def __init__(self, *, qos0_limit: int = 1000, batch_limit: int = 1000) -> None:
+    def __init__(self, *, qos0_limit: int = 1000, batch_limit: int = 1000, pace_seconds: float = 0.0) -> None:
         self.ledger = Ledger()
         self.origin = RecordingOrigin()
-        self.intake = Intake(self.ledger, qos0_limit=qos0_limit, batch_limit=batch_limit)
+        self.intake = Intake(self.ledger, qos0_limit=qos0_limit, batch_limit=batch_limit, pace_seconds=pace_seconds)
 
     def put(self, number: int, qos: int = 1, source: str = "mqtt") -> None:
         self.intake.put(Message(source, str(number), b"", 0, self.origin, qos=qos))
@@ -101,6 +102,39 @@ async def test_iteration_waits_for_a_message() -> None:
         queue.put(1)
         queue.put(2)
         assert await taking == [1, 2]
+
+
+async def test_batch_that_soon_follows_another_waits_for_more_messages() -> None:
+    queue = Queue(pace_seconds=0.1)
+    queue.put(0)
+    first_at = time.monotonic()
+    assert await queue.take() == [0]
+    queue.put(1)
+    async with asyncio.TaskGroup() as tasks:
+        taking = tasks.create_task(queue.take())
+        await asyncio.sleep(0)
+        queue.put(2)
+        assert await taking == [1, 2]
+    assert time.monotonic() - first_at >= 0.1
+
+
+async def test_lone_message_and_a_large_batch_do_not_wait_for_more() -> None:
+    queue = Queue(pace_seconds=3600)
+    queue.put(0)
+    async with asyncio.timeout(30):
+        assert await queue.take() == [0]
+        for number in range(LARGE):
+            queue.put(number)
+        assert await queue.take() == [*range(LARGE)]
+
+
+async def test_rest_of_a_closed_queue_does_not_wait() -> None:
+    queue = Queue(batch_limit=1, pace_seconds=3600)
+    for number in range(3):
+        queue.put(number)
+    queue.intake.close()
+    async with asyncio.timeout(30):
+        assert [[int(one.topic) for one in batch] async for batch in queue.intake] == [[0], [1], [2]]
 
 
 async def test_iteration_ends_after_close_once_the_queue_is_empty() -> None:

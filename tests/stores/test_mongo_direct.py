@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
-from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
+from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, OperationFailure
 
 from bridge.core.errors import StoreError
-from bridge.stores.mongo.direct import SUPPORTED, DirectInserter, check_supported, missing_names
+from bridge.stores.mongo.direct import SUPPORTED, DirectConnection, check_supported, missing_names
 from bridge.stores.mongo.driver import translated
 from tests.servers import Mongod
 
@@ -30,12 +30,12 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
 
 
 @asynccontextmanager
-async def opened(mongod: Mongod, name: str, **options: Any) -> AsyncIterator[tuple[Any, DirectInserter]]:
+async def opened(mongod: Mongod, name: str, **options: Any) -> AsyncIterator[tuple[Any, DirectConnection]]:
     """A collection, and an inserter whose connection is returned to the pool at the end."""
     options = dict[str, Any]({"timeoutMS": 10_000, "journal": True, "w": "majority"}) | options
     client: AsyncMongoClient[Any] = AsyncMongoClient(mongod.url, **options)
     async with client:
-        inserter = DirectInserter(client)
+        inserter = DirectConnection(client)
         try:
             yield client["direct"][name], inserter
         finally:
@@ -118,7 +118,7 @@ async def test_insert_fails_at_the_deadline_when_the_server_does_not_answer(mong
         await inserter.insert_many(collection, documents(1))
         mongod.freeze()
         try:
-            with pytest.raises(NetworkTimeout, match=r"no answer to an insert within 0\.5 s"):
+            with pytest.raises(NetworkTimeout, match=r"no answer to insert within 0\.5 s"):
                 await inserter.insert_many(collection, documents(1))
         finally:
             mongod.thaw()
@@ -158,6 +158,25 @@ async def test_connection_is_held_after_a_duplicate(mongod: Mongod) -> None:
         with pytest.raises(BulkWriteError):
             await inserter.insert_many(collection, same)
         assert inserter._connection is before is not None
+
+
+async def test_update_returns_the_document_as_it_is_then(mongod: Mongod) -> None:
+    async with opened(mongod, "updated") as (collection, direct):
+        await direct.insert_many(collection, [{"_id": 1, "n": 1}])
+        assert await direct.find_one_and_update(collection, {"_id": 1}, {"$inc": {"n": 1}}) == {"_id": 1, "n": 2}
+        assert await direct.find_one_and_update(collection, {"_id": 1}, [{"$set": {"n": {"$add": ["$n", 1]}}}]) == {
+            "_id": 1,
+            "n": 3,
+        }
+        assert await direct.find_one_and_update(collection, {"_id": 2}, {"$inc": {"n": 1}}) is None
+
+
+async def test_refused_update_raises_the_error_of_the_driver(mongod: Mongod) -> None:
+    async with opened(mongod, "refused") as (collection, direct):
+        await direct.insert_many(collection, [{"_id": 1, "n": "text"}])
+        with pytest.raises(OperationFailure, match="non-numeric"):
+            await direct.find_one_and_update(collection, {"_id": 1}, {"$inc": {"n": 1}})
+        assert await direct.find_one_and_update(collection, {"_id": 1}, {"$set": {"n": 1}}) == {"_id": 1, "n": 1}
 
 
 async def test_cancellation_that_the_driver_swallows_is_raised_again() -> None:

@@ -39,6 +39,7 @@ from bridge.sources.mqtt.client import (
     refusal_of,
 )
 from bridge.sources.mqtt.copy_filter import CopyFilter
+from bridge.sources.mqtt.paced_reads import PAUSES, Pauses
 from bridge.sources.mqtt.publish_parser import Publish, pubacks
 from bridge.sources.mqtt.read_ahead_socket import read_ahead, send_pubacks
 from bridge.sources.mqtt.subscriptions import Filter, SubscriptionPlan, shared_filter
@@ -98,13 +99,14 @@ class MqttConnection:
         share: str | None = None,
         may_acknowledge: Callable[[], bool] = lambda: True,
         keeps_session: bool = True,
+        pauses: Pauses = PAUSES,
     ) -> None:
         """`deliver` receives messages from `__aenter__` on and must not raise; `fast` uses the fast path.
 
         `copies` has the filters of the session so far; without it, those of the settings are new. `will` is published when the
         connection is lost, and when the bridge stops. `share` is the group of a cluster that all filters are shared in.
         Acknowledgements wait while `may_acknowledge` returns False, and are dropped with the connection. Without
-        `keeps_session` the broker keeps nothing of the connection.
+        `keeps_session` the broker keeps nothing of the connection. `pauses` are those of `PacedReads`.
         Raises `BrokerUnavailable` if a TLS file cannot be read.
         """
         self._settings = settings
@@ -122,6 +124,7 @@ class MqttConnection:
         self._read_connack(self._paho)
         self._read_pubacks(self._paho)
         self._reads = paced_reads(self._client)
+        self._reads.pauses = pauses
         self._fast = fast
         if fast:
             properties = settings.protocol == "5"

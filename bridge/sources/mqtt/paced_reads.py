@@ -20,9 +20,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-PAUSES = ((0.010, 8), (0.004, 2))
+Pauses = tuple[tuple[float, int], ...]
+
+PAUSES: Pauses = ((0.010, 8), (0.004, 2))
 """Seconds between two reads of a dense stream, and how many messages the pause must be expected to gather; the first that does
 is taken. So a stream of 800/s is paused for 10 ms, one of 500/s for 4 ms, and one of less is not delayed."""
+
+CLUSTER_PAUSES: Pauses = ((0.010, 2),)
+"""In a cluster a bridge begins a batch every 10 ms at most (`bridge/cluster/relay.py`): reading earlier saves no time."""
 
 LARGE = 32
 """More messages in one read share enough; a pause would only make a burst take longer."""
@@ -42,6 +47,7 @@ class PacedReads:
         self._loop = loop
         self._is_open = is_open
         self._clock = clock
+        self.pauses: Pauses = PAUSES
         self._messages = 0
         self._last_read = float("-inf")
         self._paused = False
@@ -61,7 +67,7 @@ class PacedReads:
         read()
         if not self._is_open(descriptor):
             return
-        pause_seconds = pause_after(since, self._messages)
+        pause_seconds = pause_after(since, self._messages, self.pauses)
         if pause_seconds:
             self._pause(descriptor, read, pause_seconds)
         elif self._paused:
@@ -78,8 +84,8 @@ class PacedReads:
             self._read(descriptor, read)
 
 
-def pause_after(seconds: float, messages: int) -> float:
+def pause_after(seconds: float, messages: int, pauses: Pauses = PAUSES) -> float:
     """Return how long to pause after `messages` have arrived in so many seconds; 0 not to pause."""
     if not 0 < messages <= LARGE:
         return 0.0
-    return next((pause for pause, gathered in PAUSES if seconds * gathered <= messages * pause), 0.0)
+    return next((pause for pause, gathered in pauses if seconds * gathered <= messages * pause), 0.0)

@@ -26,6 +26,7 @@ from bridge.sources.mqtt.client import raise_if_cancelled
 from bridge.sources.mqtt.connection import DROPPED_TOPIC, SOURCE, MqttConnection, RetainedMessage
 from bridge.sources.mqtt.copy_filter import CopyFilter
 from bridge.sources.mqtt.diagnosis import Diagnosis, diagnose
+from bridge.sources.mqtt.paced_reads import CLUSTER_PAUSES, PAUSES
 from bridge.sources.mqtt.read_ahead_socket import unsupported_name
 from bridge.sources.mqtt.session_state import SessionState, TakeoverDetector, end_with
 from bridge.sources.mqtt.subscriptions import Filter, SubscriptionPlan, filter_in_share, shared_filter
@@ -261,6 +262,7 @@ class MqttSource:
                     share=self._share,
                     may_acknowledge=self._may_acknowledge,
                     keeps_session=self.receives,
+                    pauses=PAUSES if self._lease is None else CLUSTER_PAUSES,
                 ) as connection,
                 asyncio.TaskGroup() as tasks,
             ):

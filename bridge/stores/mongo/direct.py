@@ -1,4 +1,4 @@
-"""Inserts directly over a connection of PyMongo's pool. Only this file and `condition_wait.py` use private names of PyMongo.
+"""Frequent writes, directly over a connection of PyMongo's pool. Only this file and `condition_wait.py` use its private names.
 
 PyMongo's asyncio client makes three tasks and nine turns of the event loop for each call. Measured with 50 clients, mongod on
 the same machine (2 cores, Python 3.11, PyMongo 4.20, `make bench`, medians of six interleaved pairs of 10 s), the bridge's CPU
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 from pymongo import AsyncMongoClient
-from pymongo.errors import BulkWriteError, NetworkTimeout
+from pymongo.errors import BulkWriteError, DocumentTooLarge, NetworkTimeout
 
 from bridge.core.errors import StoreError
 
@@ -68,10 +68,11 @@ def check_supported(missing: Sequence[str] = _MISSING) -> None:
         raise StoreError(f"pymongo {pymongo.version} is not supported: {', '.join(missing)} changed; install {SUPPORTED!r}")
 
 
-class DirectInserter:
-    """Inserts over one connection, which it holds between inserts: 0.2 ms less than selecting a server and asking the pool.
+class DirectConnection:
+    """Writes over one connection, which it holds between writes: 0.2 ms less than selecting a server and asking the pool.
 
-    The first error returns the connection to the pool, and PyMongo handles the error as any other.
+    The first error returns the connection to the pool, and PyMongo handles the error as any other. A write is not retried when
+    the connection breaks.
     """
 
     def __init__(self, client: AsyncMongoClient[Any]) -> None:
@@ -83,22 +84,45 @@ class DirectInserter:
     async def insert_many(self, collection: Any, documents: Sequence[Document]) -> None:  # noqa: ANN401
         """Do as `collection.insert_many(documents, ordered=False)` within the client's `timeoutMS`, errors included.
 
-        An insert is not retried when the connection breaks; if it needs several messages, it is left to PyMongo.
+        If it needs several messages, it is left to PyMongo.
         """
-        try:
-            async with asyncio.timeout(self._client.options.timeout), self._acquired() as connection:
-                reply = await _insert(connection, collection, documents)
-        except TimeoutError as error:
-            raise NetworkTimeout(f"no answer to an insert within {self._client.options.timeout:g} s") from error
+        command = {"insert": collection.name, "documents": documents, "ordered": False}
+        reply = await self._run(collection, command, len(documents))
         if reply is None:
             await collection.insert_many(documents, ordered=False)
         elif reply.get("writeErrors"):
             concern_errors = [reply[key] for key in ("writeConcernError",) if key in reply]
             raise BulkWriteError(reply | {"writeConcernErrors": concern_errors})
 
+    async def find_one_and_update(self, collection: Any, wanted: Document, change: Any) -> Document | None:  # noqa: ANN401
+        """Do as `collection.find_one_and_update(wanted, change)`, but return the document as it is then.
+
+        Within the client's `timeoutMS`, errors included. Raises `DocumentTooLarge` if it needs several messages.
+        """
+        command = {"findAndModify": collection.name, "query": wanted, "update": change, "new": True}
+        reply = await self._run(collection, command)
+        if reply is None:
+            raise DocumentTooLarge(f"an update of {collection.name} is larger than a message")
+        found: Document | None = reply["value"]
+        return found
+
+    async def _run(self, collection: Any, command: Document, documents: int = 1) -> Document | None:  # noqa: ANN401
+        """Return the answer to a write of so many documents; None, with nothing sent, if it needs several messages.
+
+        The deadline is that of the answer. Selecting a server has PyMongo's own deadline: another one that ends at the same
+        moment cancels the wait for the topology's lock twice, and in Python 3.11 the lock is held for ever then.
+        """
+        seconds = self._client.options.timeout
+        async with self._acquired() as connection:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await _run(connection, collection, command, documents)
+            except TimeoutError as error:
+                raise NetworkTimeout(f"no answer to {next(iter(command))} within {seconds:g} s") from error
+
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[AsyncConnection]:
-        """The held connection to the primary; a separate one for an insert that begins while another runs."""
+        """The held connection to the primary; a separate one for a write that begins while another runs."""
         if self._busy:
             async with await self._checked_out() as connection:
                 yield connection
@@ -117,29 +141,28 @@ class DirectInserter:
             self._busy = False
 
     async def _checked_out(self) -> Any:  # noqa: ANN401
-        server = await self._client._select_server(writable_server_selector, None, "insert")
+        server = await self._client._select_server(writable_server_selector, None, "write")
         return self._client._checkout(server, None)
 
     async def close(self, error: BaseException | None = None) -> None:
-        """Return the held connection to the pool. Safe to repeat; the next insert takes another."""
+        """Return the held connection to the pool. Safe to repeat; the next write takes another."""
         checkout, self._checkout, self._connection = self._checkout, None, None
         if checkout is not None:
             await checkout.__aexit__(type(error) if error else None, error, None)
 
 
-async def _insert(connection: AsyncConnection, collection: Any, documents: Sequence[Document]) -> Document | None:  # noqa: ANN401
-    """Return the server's answer; None, with nothing sent, if the documents need more than one message.
+async def _run(connection: AsyncConnection, collection: Any, command: Document, documents: int) -> Document | None:  # noqa: ANN401
+    """Return the server's answer; None, with nothing sent, if the command, with so many documents, needs several messages.
 
     A connection that failed, or whose caller was cancelled, is closed, so that its late answer is not taken for the next.
     """
-    command = {"insert": collection.name, "documents": documents, "ordered": False}
     command["writeConcern"] = collection.write_concern.document
     connection.add_server_api(command)
     request, encoded, _, largest = message._op_msg(
         0, command, collection.database.name, None, collection.codec_options, connection.compression_context
     )
     limits = connection.max_write_batch_size, connection.max_bson_size, connection.max_message_size
-    if len(documents) > limits[0] or largest > limits[1] or len(encoded) > limits[2]:
+    if documents > limits[0] or largest > limits[1] or len(encoded) > limits[2]:
         return None
     protocol = connection.conn.get_conn
     try:

@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from bridge.core.errors import StoreUnavailable
 from bridge.stores.mongo.condition_wait import make_waits_cancellable
-from bridge.stores.mongo.direct import DirectInserter
+from bridge.stores.mongo.direct import DirectConnection
 from bridge.stores.mongo.remedy import remedy_for
 
 DUPLICATE_KEY = 11000
@@ -91,7 +91,7 @@ async def collected(cursor: Any) -> list[Document]:  # noqa: ANN401
     return [document async for document in cursor]
 
 
-async def insert(collection: Any, documents: Sequence[Document], direct: DirectInserter | None = None) -> list[Refusal]:  # noqa: ANN401
+async def insert(collection: Any, documents: Sequence[Document], direct: DirectConnection | None = None) -> list[Refusal]:  # noqa: ANN401
     """Insert in one unordered write, so that a bad document does not affect the others, and return the refused documents.
 
     Raises the driver's error if the write as a whole is in doubt.
@@ -111,7 +111,7 @@ async def insert(collection: Any, documents: Sequence[Document], direct: DirectI
     ]
 
 
-async def _insert(collection: Any, documents: Sequence[Document], direct: DirectInserter | None) -> list[Refusal]:  # noqa: ANN401
+async def _insert(collection: Any, documents: Sequence[Document], direct: DirectConnection | None) -> list[Refusal]:  # noqa: ANN401
     try:
         if direct is None:
             await collection.insert_many(documents, ordered=False)

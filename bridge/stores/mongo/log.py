@@ -16,6 +16,7 @@ from bridge.core.query import ReadingsQuery
 from bridge.core.readings.reading import Reading
 from bridge.log.order import MAX_OPEN, CursorRange, Order, check_request
 from bridge.log.preparation import PrepareProgress
+from bridge.stores.mongo.direct import DirectConnection
 from bridge.stores.mongo.driver import DUPLICATE_KEY, Document, insert, translated, utc
 from bridge.stores.mongo.reading_documents import CLOSED, QUIET, filter_of, reading_of
 from bridge.stores.mongo.unique_cursors import SEQ, UniqueCursors
@@ -24,8 +25,10 @@ _KEY = "order"
 
 
 class MongoLog:
-    def __init__(self, database: Any) -> None:  # noqa: ANN401 - Motor has no types
+    def __init__(self, database: Any, direct: DirectConnection | None = None) -> None:  # noqa: ANN401 - Motor has no types
+        """`direct` is used for what each batch needs."""
         self._database = database
+        self._direct = direct
         majority = ReadConcern("majority")
         self._orders = database["order"].with_options(read_concern=majority)
         self._readings = database["readings"].with_options(read_concern=majority)
@@ -82,9 +85,11 @@ class MongoLog:
         """Change the document; None if it does not meet the condition. Raises `StoreError` if it is missing or damaged."""
         intact = {"_id": _KEY, "last": {"$type": "number"}, "open": {"$type": "array"}}
         async with translated():
-            found = await self._orders.find_one_and_update(
-                intact | (condition or {}), change, return_document=ReturnDocument.AFTER
-            )
+            wanted = intact | (condition or {})
+            if self._direct is None:
+                found = await self._orders.find_one_and_update(wanted, change, return_document=ReturnDocument.AFTER)
+            else:
+                found = await self._direct.find_one_and_update(self._orders, wanted, change)
         if found is None:
             await self.order()
             return None

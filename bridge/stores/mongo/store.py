@@ -31,7 +31,7 @@ from bridge.core.timestamp import AHEAD_MS
 from bridge.settings import StoreSettings
 from bridge.stores.documents import DEVICES, REVOCATIONS, DocumentStores
 from bridge.stores.history import RollupHistory, changed_hours
-from bridge.stores.mongo.direct import DirectInserter, check_supported
+from bridge.stores.mongo.direct import DirectConnection, check_supported
 from bridge.stores.mongo.documents import WRITTEN_AT, MongoCollection, MongoRevocations
 from bridge.stores.mongo.driver import (
     DUPLICATE_KEY,
@@ -103,17 +103,20 @@ class MongoStore(DocumentStores):
     async def __aenter__(self) -> Self:
         """Create the client, which connects on first use. Raises `SettingsError` if the driver refuses the URL."""
         self._client, self._database = self._open_client()
-        self._direct = DirectInserter(self._client) if self._settings.driver == "pymongo" else None
+        self._direct, self._direct_log = self._direct_connection(), self._direct_connection()
         database = self._database
         self._readings = database["readings"]
         self._state = database["state"]
         self._device_documents = MongoCollection(database, DEVICES)
-        self.log = MongoLog(database)
+        self.log = MongoLog(database, self._direct_log)
         self.quarantine = MongoQuarantine(database)
         self._rollups = MongoRollups(database)
         self.history = RollupHistory(self._rollups, self._rollups, self._settings.retention_days, translated)
         self._open_repositories(partial(MongoCollection, database), MongoRevocations(database, REVOCATIONS))
         return self
+
+    def _direct_connection(self) -> DirectConnection | None:
+        return DirectConnection(self._client) if self._settings.driver == "pymongo" else None
 
     def _open_client(self) -> tuple[Any, Any]:
         """Return the client and the database of the URL. The driver's texts may quote a part of the URL that is secret."""
@@ -153,8 +156,9 @@ class MongoStore(DocumentStores):
             closing.cancel()  # and not waited for: the driver may wait for the server before it ends
 
     async def _close(self) -> None:
-        if self._direct:
-            await self._direct.close()
+        for direct in (self._direct, self._direct_log):
+            if direct is not None:
+                await direct.close()
         await (self._client.close() if self._settings.driver == "pymongo" else asyncio.to_thread(self._client.close))
 
     async def prepare(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bridge.sources.mqtt.paced_reads import LARGE, PAUSES, PacedReads, pause_after
+from bridge.sources.mqtt.paced_reads import CLUSTER_PAUSES, LARGE, PAUSES, PacedReads, pause_after
 
 PAUSE_SECONDS = max(seconds for seconds, _ in PAUSES)
 WAIT_SECONDS = 10.0
@@ -111,6 +111,14 @@ async def test_messages_that_follow_closely_share_one_read(connection: Connectio
 )
 def test_the_denser_a_stream_is_the_longer_is_a_pause(seconds: float, messages: int, expected: float) -> None:
     assert pause_after(seconds, messages) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "messages", "expected"),
+    [(0.0101, 1, 0.0), (0.005, 1, 0.010), (0.010, 2, 0.010), (0.0, LARGE + 1, 0.0), (1.0, 0, 0.0)],
+)
+def test_in_a_cluster_a_stream_of_200_messages_a_second_is_paused(seconds: float, messages: int, expected: float) -> None:
+    assert pause_after(seconds, messages, CLUSTER_PAUSES) == expected
 
 
 async def test_a_message_after_the_end_of_a_stream_is_read_at_once(connection: Connection) -> None:
