@@ -386,11 +386,15 @@ class MqttSource:
     async def _follow_changes(self, connection: MqttConnection) -> None:
         """Apply changes of the additional subscriptions. Raises `_PlanChanged` if the connection has to begin again."""
         while True:
-            if self._plan is not self.copies.plan:
-                raise _PlanChanged("the subscriptions overlap in another way")
+            self._check_plan()
             await self._changed.wait()
+            self._check_plan()  # what is applied now would count as applied, without the filters of the new plan
             await self._apply_drops(connection)
             await self._apply_additional(connection)
+
+    def _check_plan(self) -> None:
+        if self._plan is not self.copies.plan:
+            raise _PlanChanged("the subscriptions overlap in another way")
 
     async def _apply_additional(self, connection: MqttConnection) -> None:
         """Subscribe to the additional filters that the session does not have, and remove those that nobody wants.
