@@ -128,7 +128,7 @@ OF_SERVERS := tests/containers tests/stores tests/maintenance/test_retention_job
 .PHONY: test-containers
 test-containers: $(VENV)/.dev $(PAGE) ## The tests of servers in Testcontainers, and of `make up`; needs Docker
 	BRIDGE_TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true PATH="$(NODE_PATH_PREFIX):$$PATH" \
-		$(BIN)/pytest -n 2 --dist loadfile -k 'not sqlite and not motor and not memory and not (pymongo and cluster)' $(OF_SERVERS) $(ARGS)
+		$(BIN)/pytest -n $(WORKERS) --dist loadfile -k 'not sqlite and not motor and not memory and not (pymongo and cluster)' $(OF_SERVERS) $(ARGS)
 
 .PHONY: conformance
 conformance: $(VENV)/.dev $(PAGE) test-tools ## What clients see of the Engine.IO and Socket.IO protocols, beside Node's own servers
