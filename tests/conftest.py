@@ -135,8 +135,8 @@ def _without_pymongos(report: Callable[[Any], None]) -> Callable[[Any], None]:
 
 def pytest_collection_finish() -> None:
     """What was imported and collected stays: the collector need not look at it after each test."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_teardown() -> None:
@@ -145,6 +145,7 @@ def pytest_runtest_teardown() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until the tests are collected: a quarter of that time
     config.pluginmanager.register(Attempts())
     transport: Any = selector_events._SelectorTransport  # type: ignore[attr-defined]
     transport.__del__ = _without_pymongos(transport.__del__)
