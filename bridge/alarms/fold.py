@@ -19,7 +19,7 @@ from typing import Any, Self
 from bridge.air.windows import DeviceWindow
 from bridge.alarms.actions import ActionKind, OperatorAction
 from bridge.alarms.conditions import Unreachable
-from bridge.alarms.record import DAMAGED, AlarmRecord, Transition
+from bridge.alarms.record import AlarmRecord, Transition
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import UNKNOWN_FACTS, DeviceFacts
 from bridge.alarms.states.device import DeviceAlarms, RuleState
@@ -28,7 +28,7 @@ from bridge.alarms.states.meters import DoseMeter
 from bridge.alarms.states.plans import RuleBook
 from bridge.alarms.states.timers import BRIDGE, Timer, TimerKind, Timers
 from bridge.core.devices.device import OFFLINE
-from bridge.core.errors import AlarmStateError, UnknownAlarm
+from bridge.core.errors import DAMAGED, AlarmStateError, UnknownAlarm
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
 

@@ -187,10 +187,6 @@ class AlarmRecord:
 _RECORD_FIELDS = tuple(one.name for one in fields(AlarmRecord))
 
 
-DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""What reading a damaged document may raise."""
-
-
 def alarm_from_document(document: Mapping[str, Any]) -> AlarmRecord:
     """Return the record that `AlarmRecord.to_document` described."""
     values = dict(document)

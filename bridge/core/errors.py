@@ -326,3 +326,7 @@ class UnknownAlarm(BridgeError):
 
 class UnsupportedLibrary(BridgeError):
     """An installed library has changed a private name that the bridge relies on; the text names supported releases."""
+
+
+DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, BridgeError)
+"""What reading a document that was damaged in the store may raise."""

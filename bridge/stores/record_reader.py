@@ -7,13 +7,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
 
-from bridge.core.errors import BridgeError
+from bridge.core.errors import DAMAGED
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, BridgeError)
 _FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 to 9999
 _STRICT = ConfigDict(strict=True, revalidate_instances="always", arbitrary_types_allowed=True)
 _NAMED_LIMIT = 100
@@ -42,7 +41,7 @@ class RecordReader(Generic[T]):
             self._types.validate_python([record])
             if any(isinstance(value, int) and not _FIRST_MS <= value <= _LAST_MS for value in _times_of(record)):
                 raise ValueError("a time is out of range")
-        except _DAMAGED as error:
+        except DAMAGED as error:
             self._name(key, error)
             return None
         return record

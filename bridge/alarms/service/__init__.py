@@ -22,14 +22,14 @@ import orjson
 
 from bridge.alarms.actions import ActionKind, OperatorAction
 from bridge.alarms.fold import AlarmFold
-from bridge.alarms.record import DAMAGED, AlarmRecord, AlarmState, Transition, TransitionKind, timed_identifier
+from bridge.alarms.record import AlarmRecord, AlarmState, Transition, TransitionKind, timed_identifier
 from bridge.alarms.rules import Rule
 from bridge.alarms.scope import DeviceFacts
 from bridge.alarms.service.follower import AskLeader, LeaderFollower
 from bridge.alarms.service.journal import AlarmJournal, changed
 from bridge.alarms.service.slices import EventSlices
 from bridge.alarms.service.stored import StoredAlarmReader
-from bridge.core.errors import AlarmStateError, StoreUnavailable, TemporarilyUnavailable, UnknownAlarm
+from bridge.core.errors import DAMAGED, AlarmStateError, StoreUnavailable, TemporarilyUnavailable, UnknownAlarm
 from bridge.core.events import AlarmChanged, EntityEvent, Event
 from bridge.core.message import DeviceStatus
 from bridge.core.query import ReadingsQuery

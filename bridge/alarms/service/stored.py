@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from bridge.alarms.actions import ActionKind
-from bridge.alarms.record import DAMAGED, AlarmRecord, Transition, alarm_from_document, transition_from_document
+from bridge.alarms.record import AlarmRecord, Transition, alarm_from_document, transition_from_document
+from bridge.core.errors import DAMAGED
 from bridge.core.timestamp import iso
 from bridge.ports import AlarmInput, StoredAlarm, StoredTransition
 
