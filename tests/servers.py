@@ -10,7 +10,9 @@ import asyncio
 import csv
 import getpass
 import importlib.util
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -35,11 +37,28 @@ LOOPBACK = "127.0.0.1"
 REPO = Path(__file__).resolve().parent.parent
 
 
+def _own_ports() -> Iterator[int]:
+    """The ports of this worker in turn, from a random one, without end.
+
+    They lie below those that a kernel gives to connections (from 32768 on Linux, from 49152 elsewhere). One of those can
+    be taken by a connection of any process before the server that it is meant for listens there.
+    """
+    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    ports = range(20_000, 27_000)[worker::workers]
+    start = random.randrange(len(ports))
+    return itertools.cycle([*ports[start:], *ports[:start]])
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback address that nobody listens on, and that is not given again soon."""
+    for port in _ports:
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((LOOPBACK, port))
+            return port
+    raise AssertionError("the ports never end")
 
 
 def is_open(port: int, host: str = LOOPBACK) -> bool:
@@ -191,6 +210,9 @@ class ClosedMosquitto(Process):
             text = text.replace(shipped, ours)
         (folder / "mosquitto.conf").write_text(text)
         super().__init__([program, "-c", str(folder / "mosquitto.conf")], port, self.log)
+
+    def _answers(self) -> bool:
+        return super()._answers() and is_open(self.inner_port)
 
 
 class Redis(Process):

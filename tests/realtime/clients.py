@@ -72,6 +72,18 @@ async def publish_many(broker_url: str, count: int, *, first: int = 0, devices: 
     publisher.close()
 
 
+async def publish_and_receive(broker_url: str, quick: Plain, count: int, *types: str) -> list[Any]:
+    """Publish readings and return a client's messages of these types, 500 before the next readings are published.
+
+    So it is never further behind than 500 records, whatever else the machine does.
+    """
+    messages: list[Any] = []
+    for first in range(0, count, 500):
+        await publish_many(broker_url, 500, first=first)
+        messages += [await quick.receive(*types) for _ in range(500)]
+    return messages
+
+
 def _socket_with_small_buffer(port: int) -> socket.socket:
     """Return a connection that buffers little, so that a client that does not read is soon a slow one."""
     client = socket.socket()

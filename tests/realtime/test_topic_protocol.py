@@ -33,7 +33,7 @@ from bridge.sources.mqtt.client import mqtt_sender
 from tests.access.parts import ACCESS
 from tests.conftest import StartBridge
 from tests.core.test_decode import NullOrigin
-from tests.realtime.clients import Plain, publish_many
+from tests.realtime.clients import Plain, publish_and_receive, publish_many
 from tests.realtime.socketio.test_server import metric, temperatures
 from tests.senders import patient
 from tests.servers import until
@@ -316,9 +316,8 @@ async def test_slow_client_and_the_others_miss_nothing(opened: Open, broker_url:
 async def test_client_that_is_too_far_behind_receives_a_gap(opened: Open, broker_url: str) -> None:
     bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=0)
     async with Plain.stalled(bridge) as slow, Plain.connected(bridge, max_queue=None) as quick:
-        await publish_many(broker_url, 20_000)
-        for _ in range(20_000):
-            await quick.receive("measurement")
+        messages = await publish_and_receive(broker_url, quick, 20_000, "measurement", "gap")
+        assert [message.get("temperature") for message in messages] == temperatures(20_000)
         received = []
         while (message := await slow.receive("measurement", "gap"))["type"] == "measurement":
             received.append(message["cursor"])
