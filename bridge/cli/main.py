@@ -14,10 +14,9 @@ def main() -> None:
     try:
         if importing:  # a `KeyboardInterrupt` could be swallowed by any module that is being imported
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-        gc.disable()  # imports leave no garbage, and the collector would take a sixth of the start
+        gc.disable()  # imports leave no garbage, and the collector would take a sixth of the start; `run_loop` enables it
         from bridge.cli.commands import run_command
 
-        gc.enable()
         if importing:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         run_command()

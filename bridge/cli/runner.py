@@ -60,6 +60,7 @@ def run_loop(job: Coroutine[Any, Any, T]) -> T:
     interval has no measurable cost.
     """
     gc.freeze()
+    gc.enable()
     gc.set_threshold(*_GC_THRESHOLDS)
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
