@@ -5,6 +5,9 @@ collection in each interval, at whose end every connection of the page is reset.
 
 Quick resets come first: then the JIT compiler knows the code of connecting, and the browser's record of requests has reached
 its limit of 250. What the page leaks per reset, it leaks after them too.
+
+For hours V8 goes on to compile functions of the page that run once per connection, as they become frequent. With
+`--without-compilers` it interprets all of them, so that what grows is not machine code.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from tests.servers import until
 DEVICES_PER_ROOM = 4
 _START_SECONDS = 60.0
 _WARM_UP_EVERY_SECONDS = 2.0
+_WITHOUT_COMPILERS = "--js-flags=--no-sparkplug --no-maglev --no-turbofan"
 _COLLECT_ERRORS = """
   window.errorsOfPage = [];
   const note = (error) => { if (window.errorsOfPage.length < 20) window.errorsOfPage.push(String(error)); };
@@ -137,6 +141,7 @@ async def main() -> None:
     parser.add_argument("--warm-up", type=int, default=150, help="resets before the first measurement, one every 2 s")
     parser.add_argument("--settle", type=float, default=8, help="minutes after the warm-up that do not count for the slope")
     parser.add_argument("--parts", type=int, default=10, help="of how many samples one has the parts of the heap")
+    parser.add_argument("--without-compilers", action="store_true", help="interpret the scripts, without machine code")
     parser.add_argument("--no-cuts", action="store_true", help="leave the connections alone, in the warm-up too")
     arguments = parser.parse_args()
     console = Console(width=140)
@@ -148,7 +153,8 @@ async def main() -> None:
                     await asyncio.sleep(0.5)
             await asyncio.to_thread(place_devices, base, arguments.devices)
             url = f"http://127.0.0.1:{proxy.port}/?wall&every=5"
-            async with unattended_chromium(url, "--window-size=1920,1080") as port:
+            options = [_WITHOUT_COMPILERS] if arguments.without_compilers else []
+            async with unattended_chromium(url, "--window-size=1920,1080", *options) as port:
                 await warm_up(port, proxy, 0 if arguments.no_cuts else arguments.warm_up)
                 started = time.monotonic()
                 samples: list[Sample] = []
