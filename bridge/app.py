@@ -56,6 +56,8 @@ _STORE_CHECK_SECONDS = 2.0
 _CLOCK_CHECK_SECONDS = 1.0
 _SOCKETS_SECONDS = 10.0
 _ACCEPT_BACKLOG = 4096  # the kernel limits it to `somaxconn`; a client beyond it retries after a second
+WORKER_PREPARE_SECONDS = 10.0
+"""A worker whose store is not available then accepts connections all the same: its page says what is wrong."""
 _SHUTDOWN_SECONDS = 0.2  # aiohttp waits this long for connections to end by themselves, twice
 
 
@@ -67,6 +69,7 @@ class Bridge:
         self._settings = settings
         self._handover = None if worker is None else Handover(worker)
         self._stopping = asyncio.Event()
+        self._prepared = asyncio.Event()
         self._refused: StoreInUse | None = None
         self._components: Components | None = None
         self.on_stopping: Callable[[], object] = lambda: None
@@ -105,10 +108,13 @@ class Bridge:
             serving = _serving(self.application, settings.http, components.access.connections, self._handover)
             async with serving as server, components.realtime.hub.running():
                 self.port = server.sockets[0].getsockname()[1]
-                self.listening.set()
-                log.info("bridge: listening at %s", self._address)
-                self._warn_if_open()
-                await self._process_until_stopped(components, closing)
+                listening = asyncio.create_task(self._run_job(self._listen(server)), name="listen")
+                try:
+                    await self._process_until_stopped(components, closing)
+                finally:
+                    await cancel((listening,))
+                if not listening.cancelled():
+                    listening.result()
                 components.ingress.closed.set()
                 server.close()  # clients that are disconnected now reconnect elsewhere, not here
                 await closing.close_all(components, may_write=self._refused is None)
@@ -116,6 +122,20 @@ class Bridge:
             raise self._refused
         closing.check()
         log.info("bridge: stopped")
+
+    async def _listen(self, server: asyncio.Server) -> None:
+        """Accept connections; as one of several workers only once readings can be sent to a client that connects.
+
+        Another worker would accept that client, and it would miss what is stored in between.
+        """
+        if self._handover is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WORKER_PREPARE_SECONDS):
+                    await self._prepared.wait()
+            await server.start_serving()
+        self.listening.set()
+        log.info("bridge: listening at %s", self._address)
+        self._warn_if_open()
 
     async def _process_until_stopped(self, components: Components, closing: Closing) -> None:
         """Process messages until `stop`, and leave behind the jobs that do not end then."""
@@ -232,6 +252,7 @@ class Bridge:
                 raise SettingsError(f"cluster: {error}") from None
             else:
                 components.realtime.hub.start(last)
+                self._prepared.set()
                 self.health.up(STORE)
                 components.realtime.events.started()
                 log.info("store: ready: %s", self._settings.store.address)
@@ -352,7 +373,7 @@ async def end_unowned_sockets(components: Components) -> None:
 async def _serving(
     app: web.Application, settings: HttpSettings, connections: Connections, handover: Handover | None
 ) -> AsyncIterator[asyncio.Server]:
-    """Serve `app` and yield the server, whose port the system chooses if the settings say 0."""
+    """Serve `app` and yield the server, whose port the system chooses if the settings say 0. A worker's does not listen yet."""
     connections.limit_by_files(allow_open_files())
     options: dict[str, Any] = {
         "logger": request_log(),
@@ -375,6 +396,7 @@ async def _serving(
                 ssl_handshake_timeout=None if context is None else settings.header_seconds,
                 backlog=_ACCEPT_BACKLOG,
                 reuse_port=handover is not None or None,
+                start_serving=handover is None,
             )
         except OSError as error:
             reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "needs more privileges"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -13,11 +14,15 @@ import aiohttp
 import orjson
 import pytest
 import socketio
+from pydantic import SecretStr
 
+from bridge.app import Bridge
+from bridge.http.handover import WorkerSlot
+from bridge.settings import ClusterSettings, HttpSettings, MqttSettings, Settings, StoreSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.cli.test_cli import Command, ended, running
 from tests.senders import patient
-from tests.servers import free_port, until
+from tests.servers import Mongod, free_port, is_open, until
 
 READY_SECONDS = 60.0
 _STARTED = re.compile(r"worker (\d) of \d started, pid (\d+)")
@@ -111,6 +116,33 @@ async def test_a_worker_that_is_killed_is_started_again_and_all_end_with_the_com
         assert await command.end() == 0
         assert [is_alive(pid) for pid in second.values()] == [False, False]
         assert command.err.count("bridge.app: bridge: stopped") == 2
+
+
+@pytest.mark.parametrize("is_in_time", [True, False])
+async def test_worker_accepts_clients_once_prepared_or_after_a_limit(
+    broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_time: bool
+) -> None:
+    monkeypatch.setattr("bridge.app.WORKER_PREPARE_SECONDS", 1000.0 if is_in_time else 0.1)
+    port, store = free_port(), Mongod(tmp_path / "mongod")
+    settings = Settings(
+        mqtt=MqttSettings(url=SecretStr(broker_url)),
+        store=StoreSettings(url=store.url.replace("/?", "/workers?")),
+        cluster=ClusterSettings(name="workers"),
+        http=HttpSettings(port=port),
+    )
+    bridge = Bridge(settings, WorkerSlot(1, tmp_path))
+    running = asyncio.create_task(bridge.run())
+    try:
+        if is_in_time:
+            await until(lambda: bridge.health.parts["store"].reason != "starting", what="an unavailable store")
+            assert not is_open(port)
+            await asyncio.to_thread(store.start)
+        await asyncio.wait_for(bridge.listening.wait(), READY_SECONDS)
+        assert (is_open(port), bridge.health.parts["store"].up) == (True, is_in_time)
+    finally:
+        bridge.stop()
+        await running
+        store.kill()
 
 
 async def test_workers_end_when_the_command_is_killed(tmp_path: Path, broker_url: str, mongo_url: str) -> None:
