@@ -13,6 +13,7 @@ import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, OperationFailure
+from pymongo.read_concern import ReadConcern
 
 from bridge.core.errors import StoreError
 from bridge.stores.mongo.direct import SUPPORTED, DirectConnection, check_supported, missing_names
@@ -169,6 +170,23 @@ async def test_update_returns_the_document_as_it_is_then(mongod: Mongod) -> None
             "n": 3,
         }
         assert await direct.find_one_and_update(collection, {"_id": 2}, {"$inc": {"n": 1}}) is None
+
+
+async def test_document_is_found_by_its_id(mongod: Mongod) -> None:
+    async with opened(mongod, "found", maxPoolSize=2) as (collection, direct):
+        await direct.insert_many(collection, [{"_id": "a", "n": 1}, {"_id": "b", "n": 2}])
+        for of in (collection, collection.with_options(read_concern=ReadConcern("majority"))):
+            found = await asyncio.gather(*(direct.find_by_id(of, name) for name in ("a", "b", "c")))
+            assert found == [{"_id": "a", "n": 1}, {"_id": "b", "n": 2}, None]
+
+
+async def test_document_is_found_over_a_connection_that_broke(mongod: Mongod) -> None:
+    async with opened(mongod, "lost") as (collection, direct):
+        await direct.insert_many(collection, [{"_id": "a"}])
+        assert await direct.find_by_id(collection, "a") == {"_id": "a"}
+        mongod.kill()
+        mongod.start()
+        assert await direct.find_by_id(collection, "a") == {"_id": "a"}
 
 
 async def test_refused_update_raises_the_error_of_the_driver(mongod: Mongod) -> None:

@@ -1,4 +1,4 @@
-"""Frequent writes, directly over a connection of PyMongo's pool. Only this file and `condition_wait.py` use its private names.
+"""Frequent calls, directly over a connection of PyMongo's pool. Only this file and `condition_wait.py` use its private names.
 
 PyMongo's asyncio client makes three tasks and nine turns of the event loop for each call. Measured with 50 clients, mongod on
 the same machine (2 cores, Python 3.11, PyMongo 4.20, `make bench`, medians of six interleaved pairs of 10 s), the bridge's CPU
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 from pymongo import AsyncMongoClient
-from pymongo.errors import BulkWriteError, DocumentTooLarge, NetworkTimeout
+from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, NetworkTimeout
 
 from bridge.core.errors import StoreError
 
@@ -69,9 +69,9 @@ def check_supported(missing: Sequence[str] = _MISSING) -> None:
 
 
 class DirectConnection:
-    """Writes over one connection, which it holds between writes: 0.2 ms less than selecting a server and asking the pool.
+    """Calls over one connection, which it holds between calls: 0.2 ms less than selecting a server and asking the pool.
 
-    The first error returns the connection to the pool, and PyMongo handles the error as any other. A write is not retried when
+    The first error returns the connection to the pool, and PyMongo handles the error as any other. A call is not retried when
     the connection breaks.
     """
 
@@ -106,8 +106,24 @@ class DirectConnection:
         found: Document | None = reply["value"]
         return found
 
+    async def find_by_id(self, collection: Any, identity: str) -> Document | None:  # noqa: ANN401
+        """Do as `collection.find_one({"_id": identity})` with the read preference primary, errors included.
+
+        A broken connection is left to PyMongo, which reads again.
+        """
+        command = {"find": collection.name, "filter": {"_id": identity}, "limit": 1, "singleBatch": True}
+        try:
+            reply = await self._run(collection, command)
+        except NetworkTimeout:
+            raise
+        except AutoReconnect:
+            again: Document | None = await collection.find_one({"_id": identity})
+            return again
+        found: list[Document] = reply["cursor"]["firstBatch"] if reply else []
+        return found[0] if found else None
+
     async def _run(self, collection: Any, command: Document, documents: int = 1) -> Document | None:  # noqa: ANN401
-        """Return the answer to a write of so many documents; None, with nothing sent, if it needs several messages.
+        """Return the answer to a command with so many documents; None, with nothing sent, if it needs several messages.
 
         The deadline is that of the answer. Selecting a server has PyMongo's own deadline: another one that ends at the same
         moment cancels the wait for the topology's lock twice, and in Python 3.11 the lock is held for ever then.
@@ -122,7 +138,7 @@ class DirectConnection:
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[AsyncConnection]:
-        """The held connection to the primary; a separate one for a write that begins while another runs."""
+        """The held connection to the primary; a separate one for a call that begins while another runs."""
         if self._busy:
             async with await self._checked_out() as connection:
                 yield connection
@@ -145,7 +161,7 @@ class DirectConnection:
         return self._client._checkout(server, None)
 
     async def close(self, error: BaseException | None = None) -> None:
-        """Return the held connection to the pool. Safe to repeat; the next write takes another."""
+        """Return the held connection to the pool. Safe to repeat; the next call takes another."""
         checkout, self._checkout, self._connection = self._checkout, None, None
         if checkout is not None:
             await checkout.__aexit__(type(error) if error else None, error, None)
@@ -156,7 +172,10 @@ async def _run(connection: AsyncConnection, collection: Any, command: Document, 
 
     A connection that failed, or whose caller was cancelled, is closed, so that its late answer is not taken for the next.
     """
-    command["writeConcern"] = collection.write_concern.document
+    if "find" in command:
+        command |= {"readConcern": level} if (level := collection.read_concern.document) else {}
+    else:
+        command["writeConcern"] = collection.write_concern.document
     connection.add_server_api(command)
     request, encoded, _, largest = message._op_msg(
         0, command, collection.database.name, None, collection.codec_options, connection.compression_context

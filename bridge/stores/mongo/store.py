@@ -103,7 +103,7 @@ class MongoStore(DocumentStores):
     async def __aenter__(self) -> Self:
         """Create the client, which connects on first use. Raises `SettingsError` if the driver refuses the URL."""
         self._client, self._database = self._open_client()
-        self._direct, self._direct_log = self._direct_connection(), self._direct_connection()
+        self._direct, self._direct_log, self._direct_state = (self._direct_connection() for _ in range(3))
         database = self._database
         self._readings = database["readings"]
         self._state = database["state"]
@@ -156,7 +156,7 @@ class MongoStore(DocumentStores):
             closing.cancel()  # and not waited for: the driver may wait for the server before it ends
 
     async def _close(self) -> None:
-        for direct in (self._direct, self._direct_log):
+        for direct in (self._direct, self._direct_log, self._direct_state):
             if direct is not None:
                 await direct.close()
         await (self._client.close() if self._settings.driver == "pymongo" else asyncio.to_thread(self._client.close))
@@ -368,7 +368,10 @@ class MongoStore(DocumentStores):
 
     async def get(self, key: str) -> str | None:
         async with translated():
-            found = await self._state.find_one({"_id": key})
+            if self._direct_state is None:
+                found = await self._state.find_one({"_id": key})
+            else:
+                found = await self._direct_state.find_by_id(self._state, key)
         return str(found["value"]) if found else None
 
     async def put_if_absent(self, key: str, value: str) -> str:
