@@ -259,7 +259,7 @@ def bench(
         float | None, typer.Option(parser=seconds_between(0.1, 3600), metavar="DURATION", help="How long at the rate, as 30s.")
     ] = None,
     rooms: Annotated[int | None, typer.Option(min=1, max=1000, help="Number of devices.")] = None,
-    way: Annotated[str | None, typer.Option(help="Protocol of the clients: socketio, topics or channels.")] = None,
+    way: Annotated[str | None, typer.Option(help="Protocol of the clients: socketio, polling, topics or channels.")] = None,
     url: Annotated[
         str | None, typer.Option(help="A running bridge. The readings of its devices bench-… stay in the store.")
     ] = None,

@@ -127,7 +127,7 @@ async def main() -> int:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rooms", type=int, help="number of devices")
     parser.add_argument("--stalled", type=int, help="number of clients that stop reading, in the scenario stalled")
-    parser.add_argument("--way", help="protocol of the bridge's clients: socketio, topics or channels")
+    parser.add_argument("--way", help="protocol of the bridge's clients: socketio, polling, topics or channels")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout to measure in alternating pairs")
     parser.add_argument("--without-analysis", action="store_true", help="measure what analysis adds, in alternating pairs")
     parser.add_argument(

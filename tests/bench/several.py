@@ -23,6 +23,7 @@ from bridge.core.errors import BridgeError
 from bridge.settings import MqttSettings
 from bridge.tools.bench.address import Address
 from bridge.tools.bench.clients.pool import SubscriberPool
+from bridge.tools.bench.clients.protocols import PROTOCOLS
 from bridge.tools.bench.clients.subscriber import Subscriber
 from bridge.tools.bench.context import ProgressDisplay, ScenarioContext
 from bridge.tools.bench.latencies import Latencies
@@ -35,6 +36,7 @@ CLUSTER, WORKERS = "cluster", "workers"
 _BRIDGES = 3
 _PATIENCE_SECONDS = 60.0
 _WARM_UP_READINGS = 100
+_LISTEN = "0A"
 _CLUSTER_LOAD = Load(clients=30, rate=400, seconds=10)
 _WORKERS_LOAD = Load(clients=50, burst=100_000)
 
@@ -102,8 +104,7 @@ class Servers:
         arguments = ["run"] if count == 1 else ["run", "--workers", str(count)]
         async with AsyncExitStack() as stack:
             pid = await self._start(stack, arguments, environment, name, address)
-            if count > 1:
-                await until(lambda: len(_children(pid)) == count, what="the workers")
+            await until(lambda: _listeners(address.port) == count, what="workers that accept clients")
             usage = SummedUsage([pid] if count == 1 else _children(pid))
             yield Bridges([address], usage, BenchTarget(name, address, self.broker, usage, root=name, ledger=False))
 
@@ -118,16 +119,22 @@ class Servers:
         return process.pid
 
 
+def _listeners(port: int) -> int:
+    """Return how many sockets listen on a port."""
+    columns = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(own.endswith(f":{port:04X}") and state == _LISTEN for _, own, _, state, *_ in columns)
+
+
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @asynccontextmanager
-async def _subscribers(bridges: Bridges, count: int) -> AsyncIterator[SubscriberPool[Subscriber]]:
+async def _subscribers(bridges: Bridges, load: Load) -> AsyncIterator[SubscriberPool[Subscriber]]:
     """Connect clients to the bridges in turn."""
-    each = [len(range(number, count, len(bridges.addresses))) for number in range(len(bridges.addresses))]
+    each = [len(range(number, load.clients, len(bridges.addresses))) for number in range(len(bridges.addresses))]
     pools = [
-        await SubscriberPool.connect(Subscriber, address, share, name=bridges.target.name, patience=_PATIENCE_SECONDS)
+        await SubscriberPool.connect(PROTOCOLS[load.way], address, share, name=bridges.target.name, patience=_PATIENCE_SECONDS)
         for address, share in zip(bridges.addresses, each, strict=True)
     ]
     try:
@@ -149,7 +156,7 @@ class ClusterResult:
 
 async def _measure_at_rate(system: str, bridges: Bridges, load: Load, display: ProgressDisplay) -> ClusterResult:
     context = ScenarioContext(CLUSTER, bridges.target, load, 1, _PATIENCE_SECONDS, display)
-    async with _subscribers(bridges, load.clients) as pool, context.publisher() as publisher:
+    async with _subscribers(bridges, load) as pool, context.publisher() as publisher:
         pool.expect(_WARM_UP_READINGS)
         await context.publish(publisher, _WARM_UP_READINGS)
         await pool.complete()
@@ -213,7 +220,11 @@ async def run_workers(servers: Servers, load: dict[str, Any], rounds: int, displ
             async with servers.workers(count) as bridges:
                 results[count].append(await _measure_burst(count, bridges, own, display))
     table = Table(
-        "workers", "deliveries/s", "each round", "CPU of the bridges", title=f"{own.burst:,} readings to {own.clients}"
+        "workers",
+        "deliveries/s",
+        "each round",
+        "CPU of the bridges",
+        title=f"{own.burst:,} readings to {own.clients} clients of {own.way}",
     )
     for count, rounds_of in results.items():
         rates = [rate for rate, _ in rounds_of]
@@ -227,7 +238,7 @@ async def run_workers(servers: Servers, load: dict[str, Any], rounds: int, displ
 async def _measure_burst(count: int, bridges: Bridges, load: Load, display: ProgressDisplay) -> tuple[float, float]:
     """Return deliveries per second, and the cores that the bridges used."""
     context = ScenarioContext(WORKERS, bridges.target, load, 1, _PATIENCE_SECONDS, display)
-    async with _subscribers(bridges, load.clients) as pool, context.publisher() as publisher:
+    async with _subscribers(bridges, load) as pool, context.publisher() as publisher:
         pool.expect(_WARM_UP_READINGS)
         await context.publish(publisher, _WARM_UP_READINGS)
         await pool.complete()

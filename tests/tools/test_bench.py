@@ -292,8 +292,8 @@ def test_every_scenario_has_a_summary() -> None:
     assert "clients 2000" in SCENARIOS["many"].summary
 
 
-@pytest.mark.parametrize("way", ["topics", "channels"])
-async def test_clients_of_the_plain_websockets_are_measured(tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize("way", ["polling", "topics", "channels"])
+async def test_clients_of_other_protocols_are_measured(tmp_path: Path, way: str) -> None:
     few = ("--clients", "2", "--burst", "40", "--way", way)
     code, _, err = await ended(tmp_path, "bench", "burst", *few, "--json", "b.json")
     assert code == 0, err
@@ -304,4 +304,4 @@ async def test_clients_of_the_plain_websockets_are_measured(tmp_path: Path, way:
 async def test_unknown_protocol_is_refused(tmp_path: Path) -> None:
     code, _, err = await ended(tmp_path, "bench", "burst", "--way", "pigeon")
     assert code != 0
-    assert "socketio, topics, channels" in err
+    assert "socketio, polling, topics, channels" in err

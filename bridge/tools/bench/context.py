@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from bridge.core.errors import BridgeError
-from bridge.tools.bench.clients.plain import PROTOCOLS
 from bridge.tools.bench.clients.pool import SAMPLED, SubscriberPool, unwrap_errors
+from bridge.tools.bench.clients.protocols import PROTOCOLS
 from bridge.tools.bench.clients.publisher import MqttPublisher
 from bridge.tools.bench.clients.readings import Readings
 from bridge.tools.bench.clients.subscriber import Stream, Subscriber

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bridge.core.errors import BridgeError
-from bridge.tools.bench.clients.plain import PROTOCOLS
+from bridge.tools.bench.clients.protocols import PROTOCOLS
 
 READINGS_LIMIT = 5_000_000
 """Maximum readings of one measurement: the publish time of each is in memory."""

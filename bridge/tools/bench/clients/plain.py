@@ -1,7 +1,6 @@
 """Clients of the plain WebSockets, by topic and by channel; they cost as little as those of Socket.IO."""
 
 import re
-from collections.abc import Mapping
 
 from bridge.tools.bench.clients.subscriber import Subscriber
 
@@ -29,11 +28,3 @@ class ChannelSubscriber(TopicSubscriber):
         await self._upgrade()
         await self._wait_for(_CONNECTED)
         self._responses = None
-
-
-PROTOCOLS: Mapping[str, type[Subscriber]] = {
-    "socketio": Subscriber,
-    "topics": TopicSubscriber,
-    "channels": ChannelSubscriber,
-}
-"""Clients by the values of `Load.way`."""
