@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -278,9 +278,9 @@ class AuthService:
     async def _end_made_keys(self, user: User, *, keep_keys: bool, before: MadeKeys = MadeKeys()) -> MadeKeys:
         """Called before and after the change: a session may have made a key meanwhile, and the store may fail in between."""
         maker, ended = f"{IdentityKind.PERSON}:{user.id}", before.ended
-        links = () if keep_keys else await self._revoke_links(maker)
         made = await self.keys.made_by(maker)
         ends = () if keep_keys else tuple(key for key in made if Permission.ADMIN in key.permissions)
+        links = () if keep_keys else await self._revoke_links({maker, *(f"{key.kind}:{key.name}" for key in ends)})
         for key in ends:
             with suppress(UnknownAccount):  # removed meanwhile
                 await self.keys.remove(key.id)
@@ -288,8 +288,9 @@ class AuthService:
         remaining = tuple(key for key in made if key not in ends and key.id not in known)
         return MadeKeys((*ended, *ends), remaining, (*before.links, *links))
 
-    async def _revoke_links(self, maker: str) -> tuple[SharedLink, ...]:
-        links = tuple(link for link in await self.links.all() if link.by == maker)
+    async def _revoke_links(self, makers: Collection[str]) -> tuple[SharedLink, ...]:
+        """Revoke the links of these makers. A link records the name of the key that made it, as a key does."""
+        links = tuple(link for link in await self.links.all() if link.by in makers)
         for link in links:
             with suppress(UnknownAccount):  # revoked meanwhile
                 await self.links.revoke(link.id)

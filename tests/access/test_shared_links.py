@@ -298,11 +298,17 @@ async def test_number_of_links_is_limited_and_long_expired_ones_are_removed(monk
     ("way", "body", "ends"),
     [("DELETE", None, True), ("PATCH", {"role": "viewer"}, True), ("PATCH", {"role": "viewer"}, False)],
 )
-async def test_links_end_with_the_admin_who_made_them(made: Guarded, way: str, body: object, ends: bool) -> None:
+@pytest.mark.parametrize("by", ["boss", "key"])
+async def test_links_end_with_the_admin_who_made_them(made: Guarded, way: str, body: object, ends: bool, by: str) -> None:
+    """Those made with a key that the admin made, too."""
     boss = {"name": "boss", "password": PASSWORD, "role": "admin"}
     assert (await made.as_("admin", "POST", "/api/v1/users", boss))[0] == 201
     made.tokens["boss"] = (await made.login("boss"))[1]["access_token"]
-    status, link = await made.as_("boss", "POST", LINKS, NEW)
+    status, key = await made.as_("boss", "POST", "/api/v1/keys", {"name": "tool", "rights": ["administer"]})
+    assert status == 201, key
+    LEAKS.hide(key["key"])
+    made.tokens["key"] = key["key"]
+    status, link = await made.as_(by, "POST", LINKS, NEW)
     assert status == 201
     LEAKS.hide(link["token"])
     kept, _ = await shared(made)
