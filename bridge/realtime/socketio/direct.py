@@ -10,6 +10,7 @@ clients on Python 3.11: 22 KB each instead of 32.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import engineio
@@ -35,7 +36,7 @@ from bridge.realtime.socketio.engineio import (
     request_parameters,
     wants_websocket,
 )
-from bridge.realtime.socketio.poll_queue import PollQueue
+from bridge.realtime.socketio.poll_queue import AnsweredPoll, PollQueue
 from bridge.realtime.websocket.writer import FrameWriter
 
 _WINDOW_BITS = 15  # a client with a smaller window is sent uncompressed messages
@@ -110,10 +111,17 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
         if socket.closed:
             packets = await socket.poll()
             return web.Response(text=SEPARATOR.join(packet.encode(b64=True) for packet in packets))
-        if socket.queue.is_awaited:
+        queue = socket.queue
+        if queue.is_awaited:
             await self._fail(socket)
             return web.Response(status=400)
+        number = request_parameters(request.query_string).get("t")
+        if queue.answered is not None and queue.answered.is_repeated_by(number, request):
+            repeated: web.Response = queue.answered.response()
+            return repeated
         response: web.StreamResponse = await super().handle_request(request)
+        if number is not None and isinstance(response, web.Response) and response.status == HTTPStatus.OK:
+            queue.answered = AnsweredPoll.by(number, request, response)
         if request.transport is None:
             await self._fail(socket)
         elif socket.closed and not socket.queue.empty():  # python-engineio has removed it; the next poll reads the CLOSE

@@ -1,9 +1,11 @@
 """The packets that wait for a Socket.IO client, until a poll takes them or the client has a WebSocket."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
 
+from aiohttp import web
 from engineio.packet import Packet
 
 from bridge.realtime.socketio.engineio import CLOSE, OPEN
@@ -17,6 +19,32 @@ class PacketWriter(Protocol):
         """Write a packet; None closes the connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnsweredPoll:
+    """The last poll that was answered, in case its response was lost.
+
+    HTTP clients and browsers repeat a GET by themselves if a connection that they used before ends without a response, as one
+    through a proxy may; the packets are in no queue any more then. A poll and its repetition have the same number, which is
+    the parameter `t` of both official clients, and come on different connections. A client that sends no number, or always the
+    same on one connection, is never answered the same twice.
+    """
+
+    number: str
+    connection: object
+    body: bytes
+    headers: Mapping[str, str]
+
+    @classmethod
+    def by(cls, number: str, request: web.Request, response: web.Response) -> Self:
+        return cls(number, request.transport, bytes(response.body or b""), dict(response.headers))  # type: ignore[arg-type]
+
+    def is_repeated_by(self, number: str | None, request: web.Request) -> bool:
+        return number == self.number and request.transport is not self.connection
+
+    def response(self) -> web.Response:
+        return web.Response(body=self.body, headers=self.headers)
+
+
 class PollQueue:
     """A client's packet queue, with the interface that python-engineio expects of an `asyncio.Queue`.
 
@@ -24,7 +52,8 @@ class PollQueue:
     """
 
     __slots__ = (
-        "_drained", "_emptied", "_getter", "_packets", "_ping_interval", "_taken", "is_receiving", "waiting_bytes", "websocket",
+        "_drained", "_emptied", "_getter", "_packets", "_ping_interval", "_taken", "answered", "is_receiving", "waiting_bytes",
+        "websocket",
     )  # fmt: skip
 
     def __init__(self, ping_interval: float = 25) -> None:
@@ -32,6 +61,8 @@ class PollQueue:
         self._ping_interval = ping_interval
         self.is_receiving = False
         """Whether a POST of the client is being received."""
+        self.answered: AnsweredPoll | None = None
+        """The last poll that was answered."""
         self._packets: list[Packet | None] = []
         self._getter: asyncio.Future[None] | None = None
         self._emptied: asyncio.Future[None] | None = None
@@ -99,7 +130,7 @@ class PollQueue:
 
     def redirect_to(self, websocket: PacketWriter) -> None:
         """Write waiting and all further packets to a WebSocket; a waiting poll returns nothing."""
-        self.websocket = websocket
+        self.websocket, self.answered = websocket, None
         packets, self._packets, self.waiting_bytes = self._packets, [], 0
         for packet in packets:
             websocket.post(packet)
@@ -107,7 +138,7 @@ class PollQueue:
         self._wake()
 
     def retire(self) -> None:
-        self.websocket, self._packets, self.waiting_bytes = None, [], 0
+        self.websocket, self.answered, self._packets, self.waiting_bytes = None, None, [], 0
         self._notify_if_drained()
 
     def _notify_if_drained(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import count
 
 import aiohttp
 import orjson
@@ -208,16 +209,18 @@ class SocketIoWebSocket(SocketIo):
 
 
 class SocketIoPolling(SocketIo):
+    """Numbers its polls, as official clients do; aiohttp repeats one whose connection ends without a response."""
+
     name = "Socket.IO, long-polling"
 
     async def _converse(self, session: aiohttp.ClientSession, url: str, connected: Callable[[], None]) -> None:
-        base = f"{url}/socket.io/?EIO=4&transport=polling"
+        base, numbers = f"{url}/socket.io/?EIO=4&transport=polling", count()
         opened = orjson.loads((await self._get(session, base))[1:])
         base += f"&sid={opened['sid']}"
         await self._post(session, base, "40")
         connected()
         while self._stays:
-            for packet in (await self._poll(session, base)).split(_SEPARATOR):
+            for packet in (await self._poll(session, f"{base}&t={next(numbers)}")).split(_SEPARATOR):
                 if packet == "1":
                     raise _Closed
                 if answer := self._on_packet(packet):
