@@ -648,9 +648,10 @@ const page: Translated = {
   "people.remove.title": "{name} entfernen?",
   "people.remove.more": "Das Konto und seine Sitzungen enden endgültig. Im Protokoll bleibt stehen, was damit getan wurde.",
   "people.removed": "{name} wurde entfernt.",
-  "people.keysEnd": "Auch erstellte API-Schlüssel, die verwalten dürfen, enden.",
+  "people.keysEnd": "Auch erstellte API-Schlüssel, die verwalten dürfen, enden, ebenso die damit oder persönlich erstellten öffentlichen Links.",
   "people.keys.ended": "Beendete Schlüssel: {names}.",
   "people.keys.kept": "Weiterhin gültige Schlüssel: {names}.",
+  "people.links.ended": "Beendete Links: {names}.",
 
   "keys.intro": "API-Schlüssel geben Programmen und Geräten Zugang. Ein Schlüssel wird nur einmal gezeigt: beim Erstellen.",
   "keys.none": "Noch keine Schlüssel. Erstellen Sie für jedes Programm oder Gerät einen eigenen, dann lässt er sich einzeln widerrufen.",

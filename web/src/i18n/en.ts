@@ -605,9 +605,10 @@ export const en = {
   "people.remove.title": "Remove {name}?",
   "people.remove.more": "The account and its sessions end for good. What they did stays in the audit log.",
   "people.removed": "{name} was removed.",
-  "people.keysEnd": "API keys they made that may administer end too.",
+  "people.keysEnd": "API keys they made that may administer end too, and the public links made by them or with these keys.",
   "people.keys.ended": "Keys that ended: {names}.",
   "people.keys.kept": "Keys that still work: {names}.",
+  "people.links.ended": "Links that ended: {names}.",
 
   "keys.intro": "API keys let programs and devices in. A key is shown once, when it is made.",
   "keys.none": "No keys yet. Create one for each program or device that talks to the bridge, so that you can revoke it alone.",

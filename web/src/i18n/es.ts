@@ -647,9 +647,10 @@ const page: Translated = {
   "people.remove.title": "¿Quitar a {name}?",
   "people.remove.more": "La cuenta y sus sesiones terminan definitivamente. Lo que hizo queda en la auditoría.",
   "people.removed": "Se quitó a {name}.",
-  "people.keysEnd": "También terminan las claves de API que creó y que permiten administrar.",
+  "people.keysEnd": "También terminan las claves de API que creó y que permiten administrar, y los enlaces públicos creados por esta persona o con esas claves.",
   "people.keys.ended": "Claves terminadas: {names}.",
   "people.keys.kept": "Claves que siguen valiendo: {names}.",
+  "people.links.ended": "Enlaces terminados: {names}.",
 
   "keys.intro": "Las claves de API dan acceso a programas y dispositivos. Una clave se muestra una sola vez, al crearla.",
   "keys.none": "Todavía no hay claves. Cree una para cada programa o dispositivo, así podrá revocarla por separado.",

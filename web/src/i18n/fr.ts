@@ -647,9 +647,10 @@ const page: Translated = {
   "people.remove.title": "Retirer {name} ?",
   "people.remove.more": "Le compte et ses sessions disparaissent définitivement. Ses actions restent dans l’audit.",
   "people.removed": "{name} a été retiré.",
-  "people.keysEnd": "Les clés d’API créées par cette personne qui permettent d’administrer prennent fin aussi.",
+  "people.keysEnd": "Les clés d’API créées par cette personne qui permettent d’administrer prennent fin aussi, de même que les liens publics créés par elle ou avec ces clés.",
   "people.keys.ended": "Clés désactivées : {names}.",
   "people.keys.kept": "Clés encore valables : {names}.",
+  "people.links.ended": "Liens désactivés : {names}.",
 
   "keys.intro": "Les clés d’API donnent accès aux programmes et aux appareils. Une clé n’est montrée qu’une fois, à sa création.",
   "keys.none": "Aucune clé pour l’instant. Créez-en une par programme ou appareil, afin de pouvoir la révoquer seule.",

@@ -11,7 +11,8 @@ describe("people and keys", () => {
     expect(person).toEqual({ name: "ann", role: "operator", scope: { devices: ["hall"], sites: [] }, createdAt: Date.UTC(2026, 0, 1), isDisabled: true });
     const [key] = parseKeys({ keys: [{ id: "a1", name: "grafana", kind: "program", rights: ["see"], scope: null, expires: null, by: "person:ann", createdAt: null }] });
     expect(key).toMatchObject({ id: "a1", rights: ["see"], scope: null, expires: null, by: "person:ann" });
-    expect(parseMadeKeys({ keysEnded: [{ name: "old" }], keysKept: [{ name: "new" }] })).toEqual({ ended: ["old"], kept: ["new"] });
+    const answer = { keysEnded: [{ name: "old" }], keysKept: [{ name: "new" }], linksEnded: [{ id: "1", title: "Hall" }] };
+    expect(parseMadeKeys(answer)).toEqual({ ended: ["old"], kept: ["new"], links: ["Hall"] });
     expect(parsePeople(null)).toEqual([]);
   });
 

@@ -26,10 +26,11 @@ export interface Key {
   readonly by: string;
 }
 
-/** What became of the keys that a person made who may administer no longer. */
+/** What became of the keys and public links that a person made who may administer no longer: names and titles. */
 export interface MadeKeys {
   readonly ended: readonly string[];
   readonly kept: readonly string[];
+  readonly links: readonly string[];
 }
 
 export const ROLES = ["viewer", "operator", "admin"] as const satisfies readonly Role[];
@@ -72,8 +73,8 @@ export function parseKey(body: unknown): Key {
 }
 
 export function parseMadeKeys(body: unknown): MadeKeys {
-  const names = (part: string): string[] => list(field(body, part)).map((one) => text(field(one, "name")));
-  return { ended: names("keysEnded"), kept: names("keysKept") };
+  const names = (part: string, name = "name"): string[] => list(field(body, part)).map((one) => text(field(one, name)));
+  return { ended: names("keysEnded"), kept: names("keysKept"), links: names("linksEnded", "title") };
 }
 
 function parseScope(body: unknown): Scope {

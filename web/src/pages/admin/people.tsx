@@ -193,11 +193,12 @@ function TaskDialog({ admin, task, person, onClose, onDone }: DialogProps & { re
   }
 }
 
-/** What was done, and what became of the keys that the person made. */
-function withKeys(text: string, { ended, kept }: MadeKeys): string {
+/** What was done, and what became of the keys and links that the person made. */
+function withKeys(text: string, { ended, kept, links }: MadeKeys): string {
   return [
     text,
     ...(ended.length > 0 ? [t("people.keys.ended", { names: ended.join(", ") })] : []),
     ...(kept.length > 0 ? [t("people.keys.kept", { names: kept.join(", ") })] : []),
+    ...(links.length > 0 ? [t("people.links.ended", { names: links.join(", ") })] : []),
   ].join(" ");
 }
