@@ -142,6 +142,7 @@ async def test_old_predictions_and_those_of_a_bridge_that_does_not_lead_are_igno
 async def test_what_waits_is_limited_and_the_rest_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAITING_LIMIT", 3)
     async with Stage(store).leading() as bridge:
+        await bridge.settled()  # what was begun before counts as one that waits
         for number in range(5):
             bridge.service.on_prediction(prediction(f"room-{number}", over_2000=0.9))
     assert (len(bridge.advised), bridge.service.counts.dropped) == (3, 2)

@@ -30,18 +30,18 @@ class PollingSubscriber(Subscriber):
         self._left = 0
         """Bytes of the current body that have not arrived."""
         self._body: bytearray | None = None
-        """The current body, if it is looked at: while joining, and when a ping is due."""
+        """The current body, if it is looked at: while it connects, and when a ping is due."""
         self._pending_responses = 0
         self._answer: asyncio.Future[bytes] | None = None
-        """Of the call that joins; None: the client has joined."""
+        """Of a call while it connects."""
 
     async def _join(self) -> None:
         opened = orjson.loads((await self._call("GET")).removeprefix(b"0"))
         self.PATH += f"&sid={opened['sid']}"
         await self._call("POST", b"40")
-        joined = await self._call("GET")
-        if not joined.startswith(b"40"):
-            raise BridgeError(f"{self._address} refuses a client: {joined[2:].decode()}")
+        connected = await self._call("GET")
+        if not connected.startswith(b"40"):
+            raise BridgeError(f"{self._address} refuses a client: {connected[2:].decode()}")
         self._ping_interval = opened["pingInterval"] / 1000
         self._ping_after = perf_counter() + self._ping_interval * PING_FREE
         self._answer = None
