@@ -166,7 +166,9 @@ async def main() -> int:
 
 async def _run_several(arguments: argparse.Namespace, display: TerminalDisplay, console: Console) -> int:
     clients = arguments.clients[0] if arguments.clients else None
-    load = _without_none(rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, clients=clients)
+    load = _without_none(
+        rate=arguments.rate, seconds=arguments.seconds, burst=arguments.burst, way=arguments.way, clients=clients
+    )
     run = run_cluster if arguments.scenarios == [CLUSTER] else run_workers
     with broker_and_database() as (broker, database, folder), display.live():
         await run(Servers(broker_settings(broker.url), database.url, folder), load, arguments.pairs, display, console)

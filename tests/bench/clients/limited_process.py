@@ -25,6 +25,7 @@ from tests.servers import REPO
 
 READING_BYTES = 360
 _STEP_SECONDS = 0.01
+_STEP_PARTS = 10
 _ANSWER_SECONDS = 60.0
 _STATE = b"state"
 
@@ -109,13 +110,14 @@ async def limited_clients(address: Address, way: str, count: int, pace: float) -
 
 
 async def _read(clients: Sequence[LimitedSubscriber], pace: float) -> None:
-    """Let each client read at the pace; never returns."""
+    """Let each client read at the pace, one after the other, as clients of different machines do; never returns."""
     step_bytes, due = max(round(pace * READING_BYTES * _STEP_SECONDS), 1), perf_counter()
     while True:
-        for client in clients:
-            client.poll(step_bytes)
-        due += _STEP_SECONDS
-        await asyncio.sleep(max(due - perf_counter(), 0))
+        for part in range(_STEP_PARTS):
+            for client in clients[part::_STEP_PARTS]:
+                client.poll(step_bytes)
+            due += _STEP_SECONDS / _STEP_PARTS
+            await asyncio.sleep(max(due - perf_counter(), 0))
 
 
 async def _lines() -> AsyncIterator[bytes]:
