@@ -116,6 +116,8 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             await self._fail(socket)
             return web.Response(status=400)
         number = request_parameters(request.query_string).get("t")
+        if number == queue.post_number:
+            number = None  # the client does not number its requests
         if queue.answered is not None and queue.answered.is_repeated_by(number, request):
             repeated: web.Response = queue.answered.response()
             return repeated
@@ -135,6 +137,7 @@ class EngineServer(engineio.AsyncServer):  # type: ignore[misc]  # python-engine
             await self._fail(socket)
             return RequestError.REQUEST.response()
         queue.is_receiving = True
+        queue.post_number = request_parameters(request.query_string).get("t")
         try:
             body = await self._read_body(request)
             if body is None:

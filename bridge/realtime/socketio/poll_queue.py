@@ -25,8 +25,8 @@ class AnsweredPoll:
 
     HTTP clients and browsers repeat a GET by themselves if a connection that they used before ends without a response, as one
     through a proxy may; the packets are in no queue any more then. A poll and its repetition have the same number, which is
-    the parameter `t` of both official clients, and come on different connections. A client that sends no number, or always the
-    same on one connection, is never answered the same twice.
+    the parameter `t` of both official clients, and come on different connections. A client that sends no number, or the same
+    with a poll as with the POST before it, is never answered the same twice.
     """
 
     number: str
@@ -52,8 +52,8 @@ class PollQueue:
     """
 
     __slots__ = (
-        "_drained", "_emptied", "_getter", "_packets", "_ping_interval", "_taken", "answered", "is_receiving", "waiting_bytes",
-        "websocket",
+        "_drained", "_emptied", "_getter", "_packets", "_ping_interval", "_taken", "answered", "is_receiving", "post_number",
+        "waiting_bytes", "websocket",
     )  # fmt: skip
 
     def __init__(self, ping_interval: float = 25) -> None:
@@ -63,6 +63,8 @@ class PollQueue:
         """Whether a POST of the client is being received."""
         self.answered: AnsweredPoll | None = None
         """The last poll that was answered."""
+        self.post_number: str | None = None
+        """That of the last POST, if it had one."""
         self._packets: list[Packet | None] = []
         self._getter: asyncio.Future[None] | None = None
         self._emptied: asyncio.Future[None] | None = None

@@ -68,13 +68,15 @@ class PollingClient:
 
     async def connect(self) -> None:
         self._url += f"&sid={orjson.loads((await self._get())[1:])['sid']}"
-        async with self._session.post(self._url, data="40") as response:
+        async with self._session.post(f"{self._url}&t={self._next_number()}", data="40") as response:
             assert response.status == 200
         assert (await self._get()).startswith("40")
 
+    def _next_number(self) -> str:
+        return self._number or f"x{next(self._numbers)}"
+
     async def _get(self) -> str:
-        number = self._number or f"x{next(self._numbers)}"
-        async with asyncio.timeout(20), self._session.get(f"{self._url}&t={number}") as response:
+        async with asyncio.timeout(20), self._session.get(f"{self._url}&t={self._next_number()}") as response:
             assert response.status == 200
             return await response.text()
 
@@ -110,8 +112,12 @@ async def test_poll_whose_response_was_lost_is_answered_again(bridge: Bridge, br
         assert b'"temperature":0.1' in proxy.lost
 
 
-async def test_client_that_does_not_number_its_polls_receives_each_record_once(bridge: Bridge, broker_url: str) -> None:
-    async with aiohttp.ClientSession() as session:
+@pytest.mark.parametrize("force_close", [False, True])
+async def test_client_that_does_not_number_its_polls_receives_each_record_once(
+    bridge: Bridge, broker_url: str, force_close: bool
+) -> None:
+    """Also one with a connection for each request."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=force_close)) as session:
         client = PollingClient(session, f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling", number="same")
         await client.connect()
         for n in range(3):
