@@ -189,7 +189,7 @@ async def test_session_is_renewed_on_open_connections_of_all_tabs_until_it_expir
             one.on("websocket", lambda socket: sockets.append(socket.url))
             one.on("response", lambda answer: renewals.append(answer.status) if "/auth/refresh" in answer.url else None)
         await log_in(page, "admin", PASSWORD)
-        await expect_logged_in(page, "admin, admin")
+        await expect_logged_in(page, "admin, admin", "No data yet")
         await another.goto("/test")
         await until(lambda: renewals.count(200) >= 2 and len(sockets) == 2, what="two renewals with two tabs open")
         await post(bridge, deviceId="kitchen", temperature=21.5)
