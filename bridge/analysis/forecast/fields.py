@@ -13,13 +13,17 @@ from bridge.core.readings.measurements import MEASUREMENTS_BY_NAME
 
 @dataclass(frozen=True, slots=True)
 class ForecastField:
-    """`low` and `high`, in `unit`, are the bounds of values that are learned from and forecast."""
+    """`low` and `high`, in `unit`, are the bounds of values that are learned from and forecast; `lowest` and `highest` are
+    these on the scale of the model.
+    """
 
     name: str
     unit: str
     low: float
     high: float
     is_root: bool
+    lowest: float
+    highest: float
 
     def accept(self, value: float | None) -> float | None:
         """Return the value on the scale of the model; None if it is missing, no number, or out of bounds."""
@@ -39,14 +43,15 @@ class ForecastField:
             value = scaled**2 if scaled > 0 else 0.0
         if value > self.high:
             return self.high
-        return max(self.low, value)
+        return value if value > self.low else self.low  # noqa: FURB136 - a call costs as much as all of this
 
 
 def _field(name: str, *, is_root: bool) -> ForecastField:
     measurement = MEASUREMENTS_BY_NAME[name]
     low = float(max(measurement.refuse[0], measurement.usual[0]))
     high = float(min(measurement.refuse[1], measurement.usual[1]))
-    return ForecastField(name, measurement.unit, low, high, is_root)
+    lowest, highest = (sqrt(low), sqrt(high)) if is_root else (low, high)
+    return ForecastField(name, measurement.unit, low, high, is_root, lowest, highest)
 
 
 FORECAST_FIELDS: Mapping[str, ForecastField] = {

@@ -1,6 +1,5 @@
 """What a forecast says."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -22,8 +21,7 @@ class ForecastValue(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """The forecast of one field after the hour that ended at `made_ms`; no `values` while it is learning.
 
     `days` is the number of days that could be compared, of the last 30. In these, `error` is the mean absolute error in the
@@ -38,7 +36,7 @@ class Forecast:
     made_ms: int
     values: tuple[ForecastValue, ...]
     days: int
-    mase: float | None
-    coverage: float | None
+    mase: float | None = None
+    coverage: float | None = None
     error: float | None = None
     of_persistence: float | None = None

@@ -32,13 +32,13 @@ FIRST_BOUNDS = (-2.1, 2.1)
 
 FIRST_LEVELS = (-2.9, -2.1, -1.6, -1.05, -0.65, -0.3, 0.0, 0.3, 0.65, 1.05, 1.6, 2.1, 2.9)
 STEP = 0.05
-_FIRST_STEPS = 20
+FIRST_STEPS = 20
 _FAR = 20.0
 
 
 def step_of(seen: int) -> float:
     """Return the step after `seen` scores; the first are larger."""
-    return STEP if seen > _FIRST_STEPS else STEP * (4.0 - 3.0 * seen / _FIRST_STEPS)
+    return STEP if seen > FIRST_STEPS else STEP * (4.0 - 3.0 * seen / FIRST_STEPS)
 
 
 def follow(quantiles: list[float], levels: Sequence[float], score: float, step: float) -> None:

@@ -53,8 +53,10 @@ def learn_features(covariance: list[float], x: Sequence[float]) -> list[float]:
     return [ga, gb, gc, gd]
 
 
-def learn_target(coefficients: list[float], x: Sequence[float], gain: Sequence[float], target: float, limit: float) -> None:
-    """Move the coefficients of one horizon by the error that they make now, of which at most `limit` counts."""
+def learn_target(
+    coefficients: Sequence[float], x: Sequence[float], gain: Sequence[float], target: float, limit: float
+) -> list[float]:
+    """Return the coefficients of one horizon, moved by the error that they make now, of which at most `limit` counts."""
     a, b, c, d = x
     of_a, of_b, of_c, of_d = coefficients
     error = target - (of_a * a + of_b * b + of_c * c + of_d * d)
@@ -63,4 +65,4 @@ def learn_target(coefficients: list[float], x: Sequence[float], gain: Sequence[f
     elif error < -limit:
         error = -limit
     a, b, c, d = gain
-    coefficients[:] = (of_a + a * error, of_b + b * error, of_c + c * error, of_d + d * error)
+    return [of_a + a * error, of_b + b * error, of_c + c * error, of_d + d * error]

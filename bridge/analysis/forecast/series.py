@@ -16,10 +16,11 @@ from bridge.analysis.forecast.prediction import Forecast, ForecastModel, Forecas
 from bridge.analysis.forecast.predictor import (
     HORIZONS,
     ErrorBounds,
+    HorizonErrors,
     OuterBounds,
     PeakErrorsByLevel,
     Volatility,
-    bounds_around,
+    learn_error,
 )
 from bridge.analysis.forecast.profile import Number, Profile
 from bridge.analysis.forecast.regression import COVARIANCE, FEATURES, first_covariance, learn_features, learn_target
@@ -35,9 +36,6 @@ _ERROR_LIMIT = 1.5
 
 _OUTER_FROM = 7 * _DAY_HOURS
 """Errors of the first week are not yet in units of their usual size: the outer bounds do not learn from them."""
-
-RECENT_FROM = 3
-"""Recent errors are those of 4 to 6 hours ahead: a wrong profile shows there first."""
 
 FORGET_HOURS = 30 * _DAY_HOURS
 """After a gap of this length the model starts again."""
@@ -114,21 +112,21 @@ class FieldSeries:
         if not self.pending:
             return None
         last, model, score = self.pending[-1], model or self.model, self.record.score()
-        values: tuple[ForecastValue, ...] = ()
+        made_ms, days = (last.hour + 1) * HOUR_MS, self.record.full_days
+        if model is ForecastModel.LEARNING:
+            return Forecast(of.name, of.unit, model, made_ms, (), days)
         if model is ForecastModel.PROFILE:
-            values = _values(of, last.hour, [(mean, low, high) for mean, _, _, low, high, _, _ in last.future])
-        elif model is ForecastModel.PERSISTENCE:
-            values = _values(of, last.hour, [(last.unit_value, low, high) for *_, low, high in last.future])
-        mase = coverage = error = of_persistence = None
-        if score is not None and model is not ForecastModel.LEARNING:
-            is_profile = model is ForecastModel.PROFILE
-            coverage = score.coverage if is_profile else score.persistence_coverage
-            error = score.model if is_profile else score.persistence
-            mase = error / score.seasonal if score.seasonal else None
-            of_persistence = score.of_persistence
-        made_ms = (last.hour + 1) * HOUR_MS
-        days = self.record.full_days
-        return Forecast(of.name, of.unit, model, made_ms, values, days, mase, coverage, error, of_persistence)
+            bounds = [(mean, low, high) for mean, _, _, low, high, _, _ in last.future]
+        else:
+            bounds = [(last.unit_value, low, high) for _, _, _, _, _, low, high in last.future]
+        values = _values(of, made_ms, bounds)
+        if score is None:
+            return Forecast(of.name, of.unit, model, made_ms, values, days)
+        error, coverage = score.model, score.coverage
+        if model is ForecastModel.PERSISTENCE:
+            error, coverage = score.persistence, score.persistence_coverage
+        mase = error / score.seasonal if score.seasonal else None
+        return Forecast(of.name, of.unit, model, made_ms, values, days, mase, coverage, error, score.of_persistence)
 
     def outer_interval(self, of: ForecastField) -> tuple[float, float] | None:
         """Return the bounds that hold the mean of the next hour with `OUTER_INTERVAL`, in the unit of the field.
@@ -143,9 +141,9 @@ class FieldSeries:
 
     @property
     def model(self) -> ForecastModel:
-        if not self.record.is_ready:
-            return ForecastModel.LEARNING
-        return ForecastModel.PROFILE if self.record.is_trusted else ForecastModel.PERSISTENCE
+        if self.record.is_trusted:
+            return ForecastModel.PROFILE
+        return ForecastModel.PERSISTENCE if self.record.is_ready else ForecastModel.LEARNING
 
     def probability_above(self, of: ForecastField, limit: float) -> float | None:
         """Return the probability that an hourly mean of the next three hours is above a limit in the unit of the field."""
@@ -172,7 +170,7 @@ class FieldSeries:
     def _predict(
         self, hour: int, of: ForecastField, value: float, slots: Sequence[int], features: list[float], gain: list[float]
     ) -> PendingHour:
-        lowest, highest = of.scaled(of.low), of.scaled(of.high)
+        lowest, highest, unit_value = of.lowest, of.highest, of.value
         a, b, c, d = features
         volatility, profile = self.volatility.factor, self.profile
         future = []
@@ -186,9 +184,15 @@ class FieldSeries:
                 mean = highest
             elif mean < lowest:
                 mean = lowest
-            low, high = bounds_around(mean, errors, volatility)
-            naive_low, naive_high = bounds_around(value, naive_errors, volatility)
-            future.append((of.value(mean), slot_mean, mean, low, high, naive_low, naive_high))
+            size, low, high, _ = errors
+            reach = size * volatility
+            low = mean + low * reach if low < 0 else mean
+            high = mean + high * reach if high > 0 else mean
+            size, naive_low, naive_high, _ = naive_errors
+            reach = size * volatility
+            naive_low = value + naive_low * reach if naive_low < 0 else value
+            naive_high = value + naive_high * reach if naive_high > 0 else value
+            future.append((unit_value(mean), slot_mean, mean, low, high, naive_low, naive_high))
         peak = max([mean for _, _, mean, _, _, _, _ in future[:PEAK_HOURS]])
         return PendingHour(
             hour,
@@ -221,17 +225,27 @@ class FieldSeries:
             day.seasonal_count += 1
         sum_model, sum_naive, sum_flat = day.model, day.persistence, day.flat
         covered = naive_covered = 0
+        coefficients, errors, naive_errors = self.coefficients, self.errors.horizons, self.naive_errors.horizons
         for one in self.pending:
             horizon = hour - one.hour - 1
             unit_mean, slot_mean, mean, low, high, naive_low, naive_high = one.future[horizon]
-            self._learn(one, horizon, value, slot_mean, mean)
+            error, volatility, known = value - mean, one.volatility, errors[horizon]
+            if horizon == 0:
+                self._learn_next_hour(error, volatility, known)
+            coefficients[horizon] = learn_target(
+                coefficients[horizon], one.features, one.gain, value - slot_mean, _ERROR_LIMIT * known[0]
+            )
+            errors[horizon] = learn_error(known, error / volatility)
+            naive_errors[horizon] = learn_error(naive_errors[horizon], (value - one.value) / volatility)
             model, naive = abs(actual - unit_mean), abs(actual - one.unit_value)
             sum_model += model
             sum_naive += naive
             sum_flat += abs(actual - one.unit_center)
             covered += low <= value <= high
             naive_covered += naive_low <= value <= naive_high
-            if horizon >= RECENT_FROM:
+            if horizon < PEAK_HOURS:
+                self._learn_peak(one, value)
+            else:
                 self.record.recent.add(model, naive)
         day.count += len(self.pending)
         day.model, day.persistence, day.flat = sum_model, sum_naive, sum_flat
@@ -241,29 +255,28 @@ class FieldSeries:
         if self.pending and hour - self.pending[0].hour >= HORIZONS:
             del self.pending[0]
 
-    def _learn(self, one: PendingHour, horizon: int, value: float, slot_mean: float, mean: float) -> None:
-        """Learn from one forecast; the coefficients learn from the error that they would make now."""
-        error, volatility, size = value - mean, one.volatility, self.errors.horizons[horizon][0]
-        if horizon == 0:
-            self.volatility.learn(error, size)
-            if self.errors.horizons[0][3] >= _OUTER_FROM:
-                self.outer.learn(error / volatility, size)
-        learn_target(self.coefficients[horizon], one.features, one.gain, value - slot_mean, _ERROR_LIMIT * size)
-        self.errors.learn(horizon, error / volatility)
-        self.naive_errors.learn(horizon, (value - one.value) / volatility)
-        if horizon < PEAK_HOURS:
-            if value > one.highest:
-                one.highest = value
-            one.count += 1
-            if one.count == PEAK_HOURS:
-                self.peak_errors.groups[one.group].learn((one.highest - one.peak) / volatility)
+    def _learn_next_hour(self, error: float, volatility: float, known: HorizonErrors) -> None:
+        """Learn from the error of a forecast for the next hour, and the errors before it."""
+        size, _, _, seen = known
+        self.volatility.learn(error, size)
+        if seen >= _OUTER_FROM:
+            self.outer.learn(error / volatility, size)
+
+    def _learn_peak(self, one: PendingHour, value: float) -> None:
+        """Learn how far the highest of the first hours was above the highest forecast for them, once they are over."""
+        if value > one.highest:
+            one.highest = value
+        one.count += 1
+        if one.count == PEAK_HOURS:
+            self.peak_errors.groups[one.group].learn((one.highest - one.peak) / one.volatility)
 
 
-def _values(of: ForecastField, hour: int, forecasts: Iterable[tuple[float, float, float]]) -> tuple[ForecastValue, ...]:
-    """Return forecasts of the hours after `hour`; of each, the mean is in the unit of the field, and the bounds are not."""
+def _values(of: ForecastField, made_ms: int, forecasts: Iterable[tuple[float, float, float]]) -> tuple[ForecastValue, ...]:
+    """Return forecasts of the hours from `made_ms` on; of each, the mean is in the unit of the field, the bounds are not."""
+    value = of.value
     return tuple(
         [
-            ForecastValue((hour + number) * HOUR_MS, mean, of.value(low), of.value(high))
-            for number, (mean, low, high) in enumerate(forecasts, 1)
+            ForecastValue(made_ms + ahead * HOUR_MS, mean, value(low), value(high))
+            for ahead, (mean, low, high) in enumerate(forecasts)
         ]
     )

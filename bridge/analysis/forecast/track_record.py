@@ -7,7 +7,7 @@ than both is of no use.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -66,13 +66,11 @@ class RecentErrors:
         self.persistence += _RECENT_RATE * (persistence - self.persistence)
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """Of 30 days: mean absolute errors in the unit of the field, the shares of values between the bounds, and the mean absolute
     difference from the same hour of the day before.
     """
 
-    count: int
     model: float
     persistence: float
     flat: float
@@ -141,7 +139,7 @@ class TrackRecord(_KeepsPast):
     @property
     def is_trusted(self) -> bool:
         """Whether the model is shown: it is better than both naive forecasts, also over the last day."""
-        return self.is_ready and self.is_shown and self.hidden_since < 0
+        return self.is_shown and self.hidden_since < 0 and self.is_ready
 
     def score(self) -> Score | None:
         """Return the score; None before the first forecast could be compared."""
@@ -155,7 +153,6 @@ class TrackRecord(_KeepsPast):
             return None
         seasonal_count += last.seasonal_count
         return Score(
-            count,
             (model + last.model) / count,
             (persistence + last.persistence) / count,
             (flat + last.flat) / count,
