@@ -27,6 +27,7 @@ HORIZONS = 6
 
 _LOW, _HIGH = BOUNDS
 _LOW_UP, _LOW_DOWN, _HIGH_UP, _HIGH_DOWN = STEP * _LOW, STEP * (_LOW - 1), STEP * _HIGH, STEP * (_HIGH - 1)
+_LEVEL_STEPS = tuple((STEP * level, STEP * (level - 1)) for level in LEVELS)
 _RATE = 0.01
 _SEEN_LIMIT = 1000
 _LEAST = 1e-6
@@ -119,10 +120,17 @@ class PeakErrors:
     seen: Annotated[int, Field(ge=0, le=_SEEN_LIMIT)] = 0
 
     def learn(self, error: float) -> None:
-        if self.seen:
+        if self.seen > FIRST_STEPS:
+            score = error / max(self.size, _LEAST)
+            self.quantiles = [
+                quantile + (up if score > quantile else down)
+                for quantile, (up, down) in zip(self.quantiles, _LEVEL_STEPS, strict=True)
+            ]
+        elif self.seen:
             follow(self.quantiles, LEVELS, error / max(self.size, _LEAST), step_of(self.seen))
-        self.size += (abs(error) - self.size) * max(_RATE, 1 / (self.seen + 1))
-        self.seen = min(self.seen + 1, _SEEN_LIMIT)
+        if self.seen < _SEEN_LIMIT:
+            self.seen += 1
+        self.size += (abs(error) - self.size) * max(_RATE, 1 / self.seen)
 
     def probability_above(self, distance: float) -> float:
         """Return the probability that the highest value is more than `distance` above the highest forecast."""

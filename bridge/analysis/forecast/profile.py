@@ -52,8 +52,8 @@ class Profile:
         self.center += (value - self.center) * max(1 / self.count, _CENTER_RATE)
         usual = self.mean(slot)
         deviation = value - usual
-        self.counts[slot] = min(self.counts[slot] + 1, _COUNT_LIMIT)
-        self.means[slot] = usual + deviation * max(1 / (self.counts[slot] + 1), _RATE)
+        count = self.counts[slot] = min(self.counts[slot] + 1, _COUNT_LIMIT)
+        self.means[slot] = usual + deviation * max(1 / (count + 1), _RATE)
         gap = hour - self.hour
         before = self.deviation if gap == 1 else deviation
         self.level *= (1 - _LEVEL_RATE) ** gap
