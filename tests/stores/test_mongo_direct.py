@@ -180,6 +180,23 @@ async def test_document_is_found_by_its_id(mongod: Mongod) -> None:
             assert found == [{"_id": "a", "n": 1}, {"_id": "b", "n": 2}, None]
 
 
+async def test_documents_are_found_in_order_and_up_to_a_limit(mongod: Mongod) -> None:
+    async with opened(mongod, "several", maxPoolSize=2) as (collection, direct):
+        await direct.insert_many(collection, [{"_id": n, "n": n % 10} for n in range(300)])
+        for limit in (1, 99, 101, 250, 400):
+            found = await direct.find(collection, {"_id": {"$gte": 50}}, {"_id": 1}, limit)
+            assert [one["_id"] for one in found] == list(range(50, min(50 + limit, 300)))
+        newest = await direct.find(collection, {"n": 3}, {"_id": -1}, 2)
+        assert [one["_id"] for one in newest] == [293, 283]
+
+
+async def test_documents_that_need_several_messages_are_all_found(mongod: Mongod) -> None:
+    async with opened(mongod, "large") as (collection, direct):
+        for n in range(5):
+            await direct.insert_many(collection, [{"_id": n, "text": "x" * 4_000_000}])
+        assert [one["_id"] for one in await direct.find(collection, {}, {"_id": 1}, 10)] == [0, 1, 2, 3, 4]
+
+
 async def test_document_is_found_over_a_connection_that_broke(mongod: Mongod) -> None:
     async with opened(mongod, "lost") as (collection, direct):
         await direct.insert_many(collection, [{"_id": "a"}])

@@ -17,7 +17,7 @@ from typing import Any, Self
 import pymongo
 from bson.binary import Binary
 from bson.objectid import ObjectId
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from bridge.core.access.accounts import EXPIRES_AT
@@ -56,6 +56,10 @@ _INDEX_CONFLICTS = {85, 86}
 _INDEX_BUILD_SECONDS = 3600.0
 """An index over many readings takes longer than any other call; readings are written meanwhile."""
 _CLOSE_SECONDS = 0.5
+_PAGE = 500
+"""Readings that are read at once; larger answers come in several messages."""
+
+_PRIMARY = ReadPreference.PRIMARY
 
 # Sessions and revocations hold the time at which they expire, so these TTL indexes do not depend on the settings.
 _EXPIRES = IndexModel([(EXPIRES_AT, ASCENDING)], name="expires", expireAfterSeconds=0)
@@ -103,7 +107,7 @@ class MongoStore(DocumentStores):
     async def __aenter__(self) -> Self:
         """Create the client, which connects on first use. Raises `SettingsError` if the driver refuses the URL."""
         self._client, self._database = self._open_client()
-        self._direct, self._direct_log, self._direct_state = (self._direct_connection() for _ in range(3))
+        self._direct, self._direct_log, self._direct_state, self._direct_reads = (self._direct_connection() for _ in range(4))
         database = self._database
         self._readings = database["readings"]
         self._state = database["state"]
@@ -156,7 +160,7 @@ class MongoStore(DocumentStores):
             closing.cancel()  # and not waited for: the driver may wait for the server before it ends
 
     async def _close(self) -> None:
-        for direct in (self._direct, self._direct_log, self._direct_state):
+        for direct in (self._direct, self._direct_log, self._direct_state, self._direct_reads):
             if direct is not None:
                 await direct.close()
         await (self._client.close() if self._settings.driver == "pymongo" else asyncio.to_thread(self._client.close))
@@ -213,10 +217,13 @@ class MongoStore(DocumentStores):
 
     async def readings(self, query: ReadingsQuery) -> list[Reading]:
         """Read by the `seq` index."""
-        direction = DESCENDING if query.newest else ASCENDING
+        wanted, sort = filter_of(query), {"seq": DESCENDING if query.newest else ASCENDING}
         async with translated():
-            cursor = self._readings.find(filter_of(query), sort=[("seq", direction)], limit=query.limit)
-            found = [reading_of(document) async for document in cursor]
+            if self._direct_reads is not None and query.limit <= _PAGE and self._readings.read_preference == _PRIMARY:
+                documents = await self._direct_reads.find(self._readings, wanted, sort, query.limit)
+            else:
+                documents = await collected(self._readings.find(wanted, sort=list(sort.items()), limit=query.limit))
+            found = [reading_of(document) for document in documents]
         return found[::-1] if query.newest else found
 
     async def count(self, query: ReadingsQuery) -> int:
