@@ -10,7 +10,7 @@ from bson.objectid import ObjectId
 
 from bridge.core.message import DeviceStatus
 from bridge.core.readings.reading import Reading
-from bridge.realtime.hub.encoding import EncodedBatch, Publication
+from bridge.realtime.hub.encoding import EncodedBatch, Messages, Publication
 from bridge.realtime.hub.session import NO_LIMIT
 from bridge.realtime.socketio.codec import CODEC
 from bridge.settings import RealtimeSettings
@@ -31,7 +31,7 @@ def published(*seqs: int, device: str = "a") -> list[Publication]:
 
 
 def batch(*seqs: int) -> EncodedBatch:
-    return EncodedBatch(published(*seqs), CODEC, "2026-01-01T00:00:00.000Z")
+    return EncodedBatch(Messages(published(*seqs), CODEC), "2026-01-01T00:00:00.000Z")
 
 
 def status(device: str = "a", word: str = "online") -> DeviceStatus:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 
 from bridge.core.errors import StoreUnavailable
 from bridge.core.events import Gap
+from bridge.realtime.hub.catch_up_pace import CatchUpPace
 from bridge.realtime.hub.delivery import Delivery
 from bridge.realtime.hub.recent import RecentPublications
+from bridge.realtime.hub.recent_pages import PAGE, RecentPages
 from bridge.realtime.hub.replay import ReplayPage, ReplaySource
 from bridge.realtime.hub.session import Session
 
-_PAGE = 100
-"""Records of a page, about 35 KB."""
+_GENTLE_PAGE = 25
+"""Records of a page from the store that is sent gently: half a millisecond of the event loop, for who reads it first."""
 
 _PAGES_PER_COUNT = 100
 """After so many pages from the store it is counted again how far a client is behind."""
@@ -37,17 +39,24 @@ class CatchUp:
         delivery: Delivery,
         records_limit: int,
         go_live: Callable[[Session], None],
+        *,
+        monotonic: Callable[[], float],
     ) -> None:
         """A client more than `records_limit` records behind those in memory misses the older ones. `go_live` receives a client
         that has reached the last record.
         """
         self._recent = recent
+        self.pages = RecentPages(recent)
         self._history = history
         self._delivery = delivery
         self._records_limit = records_limit
         self._go_live = go_live
         self.due: dict[Session, None] = {}
         """Clients that will be sent a page, or are being sent one."""
+        self.pace = CatchUpPace(monotonic)
+        self._monotonic = monotonic
+        self._gently = asyncio.Lock()
+        """Held while a page is read from the store gently: one at a time."""
         self._in_memory: asyncio.Queue[Session] = asyncio.Queue()
         self._in_store: asyncio.Queue[Session] = asyncio.Queue()
 
@@ -66,7 +75,7 @@ class CatchUp:
         self._delivery.remove(session)
         if session.subscription.every_ms is not None:
             self._jump(session)
-        session.lags = session.offset < self._recent.last_offset
+        session.set_lags(session.offset < self._recent.last_offset, self._monotonic())
         if not session.lags:
             self._go_live(session)
         elif self._delivery.has_drained(session):
@@ -111,17 +120,23 @@ class CatchUp:
                 continue
             del self.due[session]
             self.advance(session)
-            await asyncio.sleep(0)
+            await self.pace.pause(session, len(self.due))
 
     async def _send_next(self, session: Session) -> None:
         """Send a page from memory or from the store."""
         if self._recent.covers(session.offset):
-            last = self._recent.last_offset
-            self._send(session, self._history.recent_page(session.offset, last, session.subscription, _PAGE))
+            page = self.pages.after(session.offset, session.encoder, session.subscription)
+            if page.messages is not None:
+                self._delivery.write_messages(session, page.messages)
+                self._delivery.counts.delivered += page.messages.records
+            session.offset = page.end_offset
+        elif self.pace.is_gentle(session):
+            async with self._gently:
+                await self._send_stored(session, _GENTLE_PAGE)
         else:
-            await self._send_stored(session)
+            await self._send_stored(session, PAGE)
 
-    async def _send_stored(self, session: Session) -> None:
+    async def _send_stored(self, session: Session, limit: int) -> None:
         """Send a page, or a gap up to the records in memory if more than `records_limit` lie between."""
         subscription, until = session.subscription, self._recent.start_offset
         if session.stored_pages % _PAGES_PER_COUNT == 0:
@@ -131,5 +146,5 @@ class CatchUp:
                 session.delivered.start_range(subscription, session.offset, until)
                 session.offset, session.stored_pages = until, 0
                 return
-        self._send(session, await self._history.page(session.offset, self._recent.last_offset, subscription, _PAGE))
+        self._send(session, await self._history.page(session.offset, self._recent.last_offset, subscription, limit))
         session.stored_pages += 1

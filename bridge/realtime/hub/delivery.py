@@ -12,7 +12,7 @@ from functools import partial
 
 from bridge.core.events import Gap
 from bridge.core.timestamp import iso
-from bridge.realtime.hub.encoding import EncodedBatch, Encoder, Publication
+from bridge.realtime.hub.encoding import EncodedBatch, Encoder, Messages, Publication
 from bridge.realtime.hub.session import Session
 from bridge.realtime.hub.subscriptions import SubscriberGroup
 from bridge.settings import RealtimeSettings
@@ -58,7 +58,10 @@ class Delivery:
         """The clients that lag and whose buffers are full."""
 
     def encode(self, publications: Sequence[Publication], encoder: Encoder) -> EncodedBatch:
-        return EncodedBatch(publications, encoder, iso(int(self._clock() * 1000)))
+        return self._batch(Messages(publications, encoder))
+
+    def _batch(self, messages: Messages) -> EncodedBatch:
+        return EncodedBatch(messages, iso(int(self._clock() * 1000)))
 
     def send_to_group(self, group: SubscriberGroup[Session], batch: EncodedBatch) -> list[Session]:
         """Write a batch to every member; return those whose buffer is full, which have left the group."""
@@ -80,7 +83,11 @@ class Delivery:
     def write(self, session: Session, records: Sequence[Publication]) -> None:
         """Send one client a page. Without a limit: the caller waits until the buffer has room."""
         if records:
-            session.transport.write(self.encode(records, session.encoder))
+            self.write_messages(session, Messages(records, session.encoder))
+
+    def write_messages(self, session: Session, messages: Messages) -> None:
+        """Send one client the messages of a page, as `write` does."""
+        session.transport.write(self._batch(messages))
 
     def send_gap(self, session: Session, gap: Gap) -> None:
         """Send a gap, even if the buffer is full: the client has to learn that records are missing."""

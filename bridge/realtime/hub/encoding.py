@@ -59,21 +59,45 @@ class Publication:
         return frame
 
 
+class Messages:
+    """Messages of one protocol, in which the time of sending is not filled in yet."""
+
+    __slots__ = ("_pieces", "frames", "last", "other_messages", "records")
+
+    def __init__(self, publications: Sequence[Publication], encoder: Encoder) -> None:
+        """`publications` is not empty and ordered by cursor."""
+        self.frames = [frame for publication in publications if (frame := publication.frame(encoder))]
+        self._pieces: list[bytes] | None = None
+        cursors = [publication.seq for publication in publications if publication.seq]
+        self.records = len(cursors)
+        self.other_messages = len(self.frames) - self.records
+        self.last = cursors[-1] if cursors else 0
+
+    def divide(self) -> None:
+        """Find the places of the time now: filling it in takes 2 µs then instead of 17 (100 messages), time after time."""
+        self._pieces = b"".join(self.frames).split(_SENT_AT)
+
+    def with_time(self, sent_at: bytes) -> bytes:
+        """Return all messages, with the time of sending."""
+        if self._pieces is not None:
+            return sent_at.join(self._pieces)
+        return b"".join(self.frames).replace(_SENT_AT, sent_at)
+
+
 class EncodedBatch:
     """Messages of one protocol, shared by all members of a subscriber group. Each wire form is computed on first use."""
 
-    def __init__(self, publications: Sequence[Publication], encoder: Encoder, sent_at: str) -> None:
-        """`publications` is not empty and ordered by cursor; `sent_at` is ISO 8601 with milliseconds."""
-        self._frames = [frame for publication in publications if (frame := publication.frame(encoder))]
+    def __init__(self, messages: Messages, sent_at: str) -> None:
+        """`sent_at` is ISO 8601 with milliseconds."""
+        self._messages = messages
         self._sent_at = sent_at.encode()
         self._derived: dict[Callable[[EncodedBatch], list[Any]], list[Any]] = {}
-        cursors = [publication.seq for publication in publications if publication.seq]
-        self.records = len(cursors)
-        self.other_messages = len(self._frames) - self.records
-        self.last = cursors[-1] if cursors else 0
+        self.records = messages.records
+        self.other_messages = messages.other_messages
+        self.last = messages.last
 
     def __bool__(self) -> bool:
-        return bool(self._frames)
+        return bool(self._messages.frames)
 
     def derived(self, derive: "Callable[[EncodedBatch], list[Any]]") -> list[Any]:
         """Return `derive(self)`, computed for the first client and shared by all."""
@@ -84,14 +108,14 @@ class EncodedBatch:
 
     @cached_property
     def frames(self) -> bytes:
-        return b"".join(self._frames).replace(_SENT_AT, self._sent_at)
+        return self._messages.with_time(self._sent_at)
 
     @cached_property
     def compressed_frames(self) -> bytes:
         """The joined WebSocket frames, each compressed with permessage-deflate."""
-        return deflated(frame.replace(_SENT_AT, self._sent_at) for frame in self._frames)
+        return deflated(frame.replace(_SENT_AT, self._sent_at) for frame in self._messages.frames)
 
     @cached_property
     def texts(self) -> list[str]:
         """The unframed messages, for transports that are not WebSockets."""
-        return [payload_of(frame).replace(_SENT_AT, self._sent_at).decode() for frame in self._frames]
+        return [payload_of(frame).replace(_SENT_AT, self._sent_at).decode() for frame in self._messages.frames]

@@ -110,7 +110,9 @@ class Hub:
         self._started = asyncio.Event()
         self._has_work = asyncio.Event()
         """Set when the next tick must come within `TICK_SECONDS`."""
-        self._catch_up = CatchUp(self._recent, self._history, self._delivery, settings.catch_up_records, self._go_live)
+        self._catch_up = CatchUp(
+            self._recent, self._history, self._delivery, settings.catch_up_records, self._go_live, monotonic=monotonic
+        )
         self._delivery.on_drained = self._catch_up.advance
 
     @property
@@ -144,6 +146,7 @@ class Hub:
         while self._joining and self._recent.would_evict(self._joining[0][1].offset, len(records)):
             self._join_next()
         self._recent.extend(records)
+        self._catch_up.pace.on_published(len(records))
         self.counts.published += len(records)
         if len(records) < len(batch):
             self._send_to_held([publication for publication in batch if not publication.seq])
@@ -166,7 +169,8 @@ class Hub:
 
     def _send(self, group: SubscriberGroup[Session], publications: Sequence[Publication], cursor: int) -> None:
         for session in self._delivery.send_to_group(group, self._delivery.encode(publications, group.encoder)):
-            session.live, session.lags, session.offset = False, True, cursor
+            session.live, session.offset = False, cursor
+            session.set_lags(True, self._monotonic())
             self._held[session] = None
             self._delivery.wait_until_drained(session)
             self._has_work.set()
@@ -186,6 +190,7 @@ class Hub:
         """Replace a record that was published, or drop it: clients that reconnect are sent it as it is now."""
         self._recent.replace(reading.seq, None if after is None else Publication(after))
         self._history.stored.clear()
+        self._catch_up.pages.clear()
 
     # --- clients -----------------------------------------------------------------------------------------------------------
 
@@ -274,7 +279,7 @@ class Hub:
         self._delivery.remove(session)
         if session.lags:
             await self._send_published(session)
-            session.lags = False
+            session.set_lags(False, self._monotonic())
         if session.live:
             self._send_latest(self._index.group_of(session.encoder, session.subscription))
             self._index.leave(session, session.encoder, session.subscription)

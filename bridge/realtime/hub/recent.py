@@ -17,6 +17,7 @@ class RecentPublications:
         """`capacity` is in records; up to a quarter more are held between two trims."""
         self._capacity = capacity
         self._records: list[Publication] = []
+        self._evicted = 0
         self.start_offset = 0
         self.last_offset = 0
 
@@ -34,6 +35,7 @@ class RecentPublications:
         if excess > self._capacity * (_SLACK - 1):
             self.start_offset = self._records[excess - 1].seq
             del self._records[:excess]
+            self._evicted += excess
 
     def replace(self, cursor: int, record: Publication | None) -> None:
         """Replace the record with this cursor by another with the same, or drop it; do nothing if it is not held."""
@@ -52,3 +54,12 @@ class RecentPublications:
         """Return the records after `cursor`, which must be covered."""
         start = bisect_right(self._records, cursor, key=_cursor)
         return self._records[start : None if limit is None else start + limit]
+
+    def page_after(self, cursor: int, size: int) -> tuple[Sequence[Publication], bool]:
+        """Return at most `size` records after `cursor`, which must be covered, and whether the page is complete.
+
+        Complete pages end at every `size`-th record since the start: who reads on after one reads the same pages as others.
+        """
+        start = bisect_right(self._records, cursor, key=_cursor)
+        end = start + size - (self._evicted + start) % size
+        return self._records[start:end], end <= len(self._records)

@@ -74,8 +74,8 @@ class Session:
     """A connected client. While `live` it is a member of its subscriber group; otherwise delivery resumes after `offset`."""
 
     __slots__ = (
-        "closed", "delivered", "encoder", "lags", "live", "lock", "offset", "stored_pages", "subscription", "transport",
-        "unread_bytes", "unread_since",
+        "closed", "delivered", "encoder", "lags", "lags_since", "live", "lock", "offset", "stored_pages", "subscription",
+        "transport", "unread_bytes", "unread_since",
     )  # fmt: skip
 
     def __init__(self, encoder: Encoder, transport: Transport, offset: int, subscription: Subscription = ALL) -> None:
@@ -87,6 +87,8 @@ class Session:
         self.live = False
         self.lags = False
         """Whether it will be live once it was sent what has been published; otherwise it has just joined."""
+        self.lags_since = 0.0
+        """When it fell behind, by the hub's clock."""
         self.closed = False
         self.lock = asyncio.Lock()
         """Held while the subscription changes: concurrent requests of a client are handled in order."""
@@ -96,6 +98,12 @@ class Session:
         """What waited for it then."""
         self.stored_pages = 0
         """Pages that it was sent from the store."""
+
+    def set_lags(self, lags: bool, now: float) -> None:
+        """Note whether it lags; `now` is by the hub's clock."""
+        if lags and not self.lags:
+            self.lags_since = now
+        self.lags = lags
 
     def set_subscription(self, subscription: Subscription) -> None:
         self.delivered.start_range(self.subscription, self.offset, self.offset)

@@ -14,8 +14,11 @@ from bridge.core.query import ReadingsQuery
 from bridge.ports import ReadingStore
 from bridge.realtime.hub.encoding import Publication
 
-_PAGES_LIMIT = 64
+_RECORDS_LIMIT = 6400
 """About 8 MB with the messages of one protocol."""
+
+_PAGE_COST = 25
+"""What a page counts at least, as all are searched."""
 
 _UNUSED_TICKS = 100
 _CONCURRENT_QUERIES = 4  # a thousand clients that reconnect together must not keep the store from writing
@@ -61,7 +64,8 @@ class StoredPages:
         return page.records[start:end], page.records[end - 1].seq if has_more else min(page.until, until)
 
     def _find(self, devices: Devices, cursor: int) -> StoredPage | None:
-        for index, page in enumerate(self._pages):
+        for index in reversed(range(len(self._pages))):
+            page = self._pages[index]
             if page.after <= cursor < page.until and page.devices == devices:
                 self._pages.append(self._pages.pop(index))
                 page.unused_ticks = 0
@@ -75,8 +79,14 @@ class StoredPages:
         page = StoredPage(devices, cursor, end, [Publication(reading) for reading in stored])
         if changes == self._changes:
             self._pages.append(page)
-            del self._pages[:-_PAGES_LIMIT]
+            self._limit()
         return page
+
+    def _limit(self) -> None:
+        """Forget the pages used longest ago, beyond the limit."""
+        excess = sum(max(len(page.records), _PAGE_COST) for page in self._pages) - _RECORDS_LIMIT
+        while excess > 0:
+            excess -= max(len(self._pages.pop(0).records), _PAGE_COST)
 
     def clear(self) -> None:
         """Forget all pages: a record was changed or removed."""

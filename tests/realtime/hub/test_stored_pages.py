@@ -80,16 +80,24 @@ async def test_page_that_was_read_before_a_change_is_not_used_after_it() -> None
     assert await read_all(pages, 10) == [1, 2, 3, 4, 6, 7, 8, 9, 10]
 
 
-async def test_memory_has_a_limit_and_is_given_back() -> None:
-    pages = StoredPages(CountingStore(20_000))
-    await read_all(pages, 20_000)
-    assert len(pages) == stored_pages._PAGES_LIMIT
+@pytest.mark.parametrize("limit", [25, 100])
+async def test_memory_has_a_limit_and_is_given_back(limit: int) -> None:
+    pages, kept = StoredPages(CountingStore(20_000)), stored_pages._RECORDS_LIMIT // limit
+    await read_all(pages, 20_000, limit=limit)
+    assert len(pages) == kept
     for _ in range(stored_pages._UNUSED_TICKS):
         pages.tick()
-    assert len(pages) == stored_pages._PAGES_LIMIT
-    await pages.read(None, 19_999, 20_000, 100)
+    assert len(pages) == kept
+    await pages.read(None, 19_999, 20_000, limit)
     pages.tick()
     assert len(pages) == 1
+
+
+async def test_pages_without_records_are_limited_too() -> None:
+    pages, kept = StoredPages(CountingStore(0)), stored_pages._RECORDS_LIMIT // stored_pages._PAGE_COST
+    for cursor in range(kept + 10):
+        await pages.read(("nobody",), cursor, cursor + 1, 100)
+    assert len(pages) == kept
 
 
 async def test_unavailable_store_is_asked_again() -> None:
