@@ -109,7 +109,7 @@ class DirectConnection:
     async def find(self, collection: Any, wanted: Document, sort: Document, limit: int) -> list[Document]:  # noqa: ANN401
         """Do as `collection.find(wanted, sort=sort, limit=limit)` with the read preference primary, errors included.
 
-        100 readings take 0.8 ms of CPU instead of 1.4. A broken connection, and an answer that needs several messages, are
+        100 readings take 0.9 ms of CPU instead of 1.4. A broken connection, and an answer that needs several messages, are
         left to PyMongo, which reads again.
         """
         command = {"find": collection.name, "filter": wanted, "sort": sort, "limit": limit, "batchSize": limit}
