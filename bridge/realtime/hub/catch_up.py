@@ -78,6 +78,8 @@ class CatchUp:
         session.set_lags(session.offset < self._recent.last_offset, self._monotonic())
         if not session.lags:
             self._go_live(session)
+            if not (self.due or self._delivery.slow):
+                self.pages.clear()
         elif self._delivery.has_drained(session):
             self.due[session] = None
             (self._in_memory if self._recent.covers(session.offset) else self._in_store).put_nowait(session)

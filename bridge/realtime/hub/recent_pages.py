@@ -14,7 +14,7 @@ PAGE = 100
 """Records of a page, about 35 KB."""
 
 _PAGES_LIMIT = 64
-"""About 3 MB."""
+"""About 4 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +50,5 @@ class RecentPages:
         return page
 
     def clear(self) -> None:
-        """Forget all pages: a record was replaced."""
+        """Forget all pages: a record was replaced, or no client lags any more."""
         self._pages.clear()

@@ -600,6 +600,24 @@ async def test_client_that_lags_behind_memory_reads_on_from_the_store_then_memor
     assert (transport.gaps, stage.hub.slow_count) == ([], 0)
 
 
+async def test_clients_that_lag_while_records_come_singly_share_small_pages_and_miss_nothing() -> None:
+    stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=10_000)
+    transports = [stage.join_live()[1] for _ in range(3)]
+    for transport in transports:
+        transport.waiting = 1000
+    for _ in range(14):
+        stage.publish(50)
+    for transport in transports:
+        transport.waiting = 0
+    async with catching_up(stage):
+        await until(lambda: stage.hub.slow_count == 0)
+    assert all(transport.cursors == list(range(1, 701)) for transport in transports)
+    pages = [query for query in stage.store.queries if query.limit == catch_up._GENTLE_PAGE]
+    assert pages == stage.store.queries
+    assert len(pages) == len({query.since for query in pages}), "each page is read from the store once"
+    assert not stage.hub._catch_up.pages._pages, "nobody lags any more"
+
+
 async def test_gap_is_sent_to_a_client_that_lags_further_than_it_may_catch_up() -> None:
     stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=50)
     _, transport = stage.join_live()
