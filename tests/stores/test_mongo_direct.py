@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
-from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, OperationFailure
+from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, OperationFailure, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from bridge.core.errors import StoreError
 from bridge.stores.mongo.direct import SUPPORTED, DirectConnection, check_supported, missing_names
 from bridge.stores.mongo.driver import translated
-from tests.servers import Mongod
+from tests.servers import Mongod, free_port
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +180,20 @@ async def test_document_is_found_by_its_id(mongod: Mongod) -> None:
             assert found == [{"_id": "a", "n": 1}, {"_id": "b", "n": 2}, None]
 
 
+def without_find(collection: Any) -> Any:
+    """The collection, whose own `find` fails the test: what is read is read over the held connection."""
+
+    class WithoutFind:
+        def __getattr__(self, name: str) -> Any:
+            assert name != "find", "it was read again by PyMongo"
+            return getattr(collection, name)
+
+    return WithoutFind()
+
+
 async def test_documents_are_found_in_order_and_up_to_a_limit(mongod: Mongod) -> None:
-    async with opened(mongod, "several", maxPoolSize=2) as (collection, direct):
+    async with opened(mongod, "several", maxPoolSize=2) as (found_in, direct):
+        collection = without_find(found_in)
         await direct.insert_many(collection, [{"_id": n, "n": n % 10} for n in range(300)])
         for limit in (1, 99, 101, 250, 400):
             found = await direct.find(collection, {"_id": {"$gte": 50}}, {"_id": 1}, limit)
@@ -195,6 +207,17 @@ async def test_documents_that_need_several_messages_are_all_found(mongod: Mongod
         for n in range(5):
             await direct.insert_many(collection, [{"_id": n, "text": "x" * 4_000_000}])
         assert [one["_id"] for one in await direct.find(collection, {}, {"_id": 1}, 10)] == [0, 1, 2, 3, 4]
+        status = await collection.database.client.admin.command("serverStatus")
+        assert status["metrics"]["cursor"]["open"]["total"] == 0
+
+
+async def test_unavailable_store_is_reported_within_one_deadline() -> None:
+    client: AsyncMongoClient[Any] = AsyncMongoClient("127.0.0.1", free_port(), timeoutMS=1000, serverSelectionTimeoutMS=1000)
+    async with client:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(ServerSelectionTimeoutError):
+            await DirectConnection(client).find(client["direct"]["nothing"], {}, {"_id": 1}, 10)
+        assert asyncio.get_running_loop().time() - began < 1.9
 
 
 async def test_document_is_found_over_a_connection_that_broke(mongod: Mongod) -> None:

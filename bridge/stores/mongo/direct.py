@@ -12,12 +12,19 @@ Server selection, handshake, TLS, login, the pool, encoding and the meaning of a
 import asyncio
 import pkgutil
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pymongo
 from pymongo import AsyncMongoClient
-from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, NetworkTimeout
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DocumentTooLarge,
+    NetworkTimeout,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 
 from bridge.core.errors import StoreError
 
@@ -107,22 +114,26 @@ class DirectConnection:
         return found
 
     async def find(self, collection: Any, wanted: Document, sort: Document, limit: int) -> list[Document]:  # noqa: ANN401
-        """Do as `collection.find(wanted, sort=sort, limit=limit)` with the read preference primary, errors included.
+        """Do as `collection.find(wanted, sort=sort, limit=limit)` with the read preference primary.
 
-        100 readings take 0.9 ms of CPU instead of 1.4. A broken connection, and an answer that needs several messages, are
-        left to PyMongo, which reads again.
+        100 readings take 0.9 ms of CPU instead of 1.4. After a connection broke, and where the answer needs several messages,
+        PyMongo reads again; an error that the server reports is raised at once.
         """
-        command = {"find": collection.name, "filter": wanted, "sort": sort, "limit": limit, "batchSize": limit}
+        # With one more than the limit the server closes the cursor itself.
+        command = {"find": collection.name, "filter": wanted, "sort": sort, "limit": limit, "batchSize": limit + 1}
         try:
             reply = await self._run(collection, command)
-        except NetworkTimeout:
+        except (NetworkTimeout, ServerSelectionTimeoutError):  # the deadline is over
             raise
         except AutoReconnect:
             reply = None
-        if reply is None or reply["cursor"]["id"]:
-            return [document async for document in collection.find(wanted, sort=list(sort.items()), limit=limit)]
-        found: list[Document] = reply["cursor"]["firstBatch"]
-        return found
+        if reply is not None and not reply["cursor"]["id"]:
+            found: list[Document] = reply["cursor"]["firstBatch"]
+            return found
+        if reply is not None:
+            with suppress(PyMongoError):
+                await collection.database.command("killCursors", collection.name, cursors=[reply["cursor"]["id"]])
+        return [document async for document in collection.find(wanted, sort=list(sort.items()), limit=limit)]
 
     async def find_by_id(self, collection: Any, identity: str) -> Document | None:  # noqa: ANN401
         """Do as `collection.find_one({"_id": identity})`, as `find` does."""

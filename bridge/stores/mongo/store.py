@@ -56,8 +56,8 @@ _INDEX_CONFLICTS = {85, 86}
 _INDEX_BUILD_SECONDS = 3600.0
 """An index over many readings takes longer than any other call; readings are written meanwhile."""
 _CLOSE_SECONDS = 0.5
-_PAGE = 500
-"""Readings that are read at once; larger answers come in several messages."""
+_DIRECT_LIMIT = 500
+"""The largest `limit` that is read over a held connection: PyMongo reads larger answers in batches."""
 
 _PRIMARY = ReadPreference.PRIMARY
 
@@ -132,6 +132,7 @@ class MongoStore(DocumentStores):
                 w="majority",
                 journal=True,
                 timeoutMS=timeout_ms,
+                waitQueueTimeoutMS=timeout_ms,
                 serverSelectionTimeoutMS=timeout_ms,
                 connectTimeoutMS=timeout_ms,
                 tz_aware=True,
@@ -219,7 +220,7 @@ class MongoStore(DocumentStores):
         """Read by the `seq` index."""
         wanted, sort = filter_of(query), {"seq": DESCENDING if query.newest else ASCENDING}
         async with translated():
-            if self._direct_reads is not None and query.limit <= _PAGE and self._readings.read_preference == _PRIMARY:
+            if self._direct_reads is not None and query.limit <= _DIRECT_LIMIT and self._readings.read_preference == _PRIMARY:
                 documents = await self._direct_reads.find(self._readings, wanted, sort, query.limit)
             else:
                 documents = await collected(self._readings.find(wanted, sort=list(sort.items()), limit=query.limit))
