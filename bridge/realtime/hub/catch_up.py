@@ -17,10 +17,10 @@ from bridge.realtime.hub.replay import ReplayPage, ReplaySource
 from bridge.realtime.hub.session import Session
 
 _GENTLE_PAGE = 25
-"""Records of a page from the store that is sent gently: half a millisecond of the event loop, for who reads it first."""
+"""Records of a page that is read from the store gently. One that is not shared yet takes 0.5 ms of the event loop."""
 
-_PAGES_PER_COUNT = 100
-"""After so many pages from the store it is counted again how far a client is behind."""
+_PAGES_PER_COUNT = 400
+"""After so many gentle pages from the store, or a quarter as many others, it is counted again how far a client is behind."""
 
 _MEMORY_WORKERS = 1
 _STORE_WORKERS = 2
@@ -55,7 +55,7 @@ class CatchUp:
         """Clients that will be sent a page, or are being sent one."""
         self.pace = CatchUpPace(monotonic)
         self._monotonic = monotonic
-        self._gently = asyncio.Lock()
+        self._gentle_read = asyncio.Lock()
         """Held while a page is read from the store gently: one at a time."""
         self._in_memory: asyncio.Queue[Session] = asyncio.Queue()
         self._in_store: asyncio.Queue[Session] = asyncio.Queue()
@@ -70,7 +70,10 @@ class CatchUp:
 
         Does not yield to the event loop, so that no record is published between the last page and the first live batch.
         """
-        if session.closed or session.live or session in self.due:
+        if session.closed or session.live:
+            return
+        if session in self.due:  # its page comes next; what is published until then is for its subscription of now
+            session.set_lags(True, self._monotonic())
             return
         self._delivery.remove(session)
         if session.subscription.every_ms is not None:
@@ -78,13 +81,17 @@ class CatchUp:
         session.set_lags(session.offset < self._recent.last_offset, self._monotonic())
         if not session.lags:
             self._go_live(session)
-            if not (self.due or self._delivery.slow):
-                self.pages.clear()
+            self.forget_unused()
         elif self._delivery.has_drained(session):
             self.due[session] = None
             (self._in_memory if self._recent.covers(session.offset) else self._in_store).put_nowait(session)
         else:
             self._delivery.wait_until_drained(session)
+
+    def forget_unused(self) -> None:
+        """Forget the shared pages if no client lags."""
+        if not (self.due or self._delivery.slow):
+            self.pages.clear()
 
     def _send(self, session: Session, page: ReplayPage) -> None:
         self._delivery.write(session, page.records)
@@ -113,6 +120,9 @@ class CatchUp:
     async def _work(self, queue: asyncio.Queue[Session]) -> None:
         while True:
             session = await queue.get()
+            if queue is self._in_memory and not self._recent.covers(session.offset):
+                self._in_store.put_nowait(session)  # its records left the memory meanwhile: others do not wait for the store
+                continue
             try:
                 async with session.lock:
                     if not (session.closed or session.live):
@@ -122,6 +132,7 @@ class CatchUp:
                 continue
             del self.due[session]
             self.advance(session)
+            self.forget_unused()
             await self.pace.pause(session, len(self.due))
 
     async def _send_next(self, session: Session) -> None:
@@ -133,7 +144,7 @@ class CatchUp:
                 self._delivery.counts.delivered += page.messages.records
             session.offset = page.end_offset
         elif self.pace.is_gentle(session):
-            async with self._gently:
+            async with self._gentle_read:
                 await self._send_stored(session, _GENTLE_PAGE)
         else:
             await self._send_stored(session, PAGE)
@@ -141,12 +152,13 @@ class CatchUp:
     async def _send_stored(self, session: Session, limit: int) -> None:
         """Send a page, or a gap up to the records in memory if more than `records_limit` lie between."""
         subscription, until = session.subscription, self._recent.start_offset
-        if session.stored_pages % _PAGES_PER_COUNT == 0:
+        if session.pages_until_count <= 0:
             missed = await self._history.count(session.offset, until, subscription)
             if missed > self._records_limit:
                 self._delivery.send_gap(session, Gap(session.offset, until, missed))
                 session.delivered.start_range(subscription, session.offset, until)
-                session.offset, session.stored_pages = until, 0
+                session.offset = until
                 return
+            session.pages_until_count = _PAGES_PER_COUNT
         self._send(session, await self._history.page(session.offset, self._recent.last_offset, subscription, limit))
-        session.stored_pages += 1
+        session.pages_until_count -= limit // _GENTLE_PAGE

@@ -12,13 +12,13 @@ from bridge.realtime.hub.session import Session
 
 _SLICE_SECONDS = 0.0001
 _SLICE_SECONDS_PER_CLIENT = 0.000002
-"""Pages are sent in slices. The more clients lag the longer is a slice, so that many reach the last record as well."""
+"""Pages are sent in slices. A slice grows with the number of clients that lag, so that many can catch up too."""
 
 _PAUSE_SECONDS = 0.001
 
 _CALM_RECORDS = 50
 _CALM_SECONDS = 1.0
-"""Records come a few at a time if the last batch, which is not older, had at most so many."""
+"""Pages are sent gently if the last batch had at most this many records and is at most so old."""
 
 _GENTLE_SECONDS = 10.0
 """A client that lags for longer gets its pages without pauses, or it would never reach the last record."""

@@ -74,7 +74,7 @@ class Messages:
         self.last = cursors[-1] if cursors else 0
 
     def divide(self) -> None:
-        """Find the places of the time now: filling it in takes 2 µs then instead of 17 (100 messages), time after time."""
+        """Split the messages at the time of sending. Each later `with_time` takes 2 µs instead of 17 (100 messages)."""
         self._pieces = b"".join(self.frames).split(_SENT_AT)
 
     def with_time(self, sent_at: bytes) -> bytes:

@@ -138,6 +138,8 @@ class Hub:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send events to their subscribers, in pages: a client's buffer exceeds its limit by at most one page."""
+        if records := sum(isinstance(event, Reading) for event in events):
+            self._catch_up.pace.on_published(records)
         for start in range(0, len(events), PAGE_SIZE):
             self._publish([Publication(event) for event in events[start : start + PAGE_SIZE]])
 
@@ -146,7 +148,6 @@ class Hub:
         while self._joining and self._recent.would_evict(self._joining[0][1].offset, len(records)):
             self._join_next()
         self._recent.extend(records)
-        self._catch_up.pace.on_published(len(records))
         self.counts.published += len(records)
         if len(records) < len(batch):
             self._send_to_held([publication for publication in batch if not publication.seq])
@@ -216,6 +217,7 @@ class Hub:
         self._sessions.pop(session, None)
         self._held.pop(session, None)
         self._delivery.remove(session)
+        self._catch_up.forget_unused()
         self._index.leave(session, session.encoder, session.subscription)
 
     async def subscribe(

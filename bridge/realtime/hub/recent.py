@@ -58,7 +58,8 @@ class RecentPublications:
     def page_after(self, cursor: int, size: int) -> tuple[Sequence[Publication], bool]:
         """Return at most `size` records after `cursor`, which must be covered, and whether the page is complete.
 
-        Complete pages end at every `size`-th record since the start: who reads on after one reads the same pages as others.
+        A complete page ends at a multiple of `size`, so clients that started at different records share all pages after their
+        first.
         """
         start = bisect_right(self._records, cursor, key=_cursor)
         end = start + size - (self._evicted + start) % size

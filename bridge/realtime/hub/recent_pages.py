@@ -1,7 +1,7 @@
 """Pages of the records in memory, each encoded once for the clients of one protocol and subscription that lag behind it.
 
 After a burst many clients lag, and read the same records some milliseconds apart. With pages of their own, 50 clients at 5,000
-records/s took 55 µs of CPU a page of 100 records; so they take 35, most of it in the kernel.
+records/s took 55 µs of CPU a page of 100 records; shared pages take 35, most of it in the kernel.
 """
 
 from dataclasses import dataclass

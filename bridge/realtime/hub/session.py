@@ -74,7 +74,7 @@ class Session:
     """A connected client. While `live` it is a member of its subscriber group; otherwise delivery resumes after `offset`."""
 
     __slots__ = (
-        "closed", "delivered", "encoder", "lags", "lags_since", "live", "lock", "offset", "stored_pages", "subscription",
+        "closed", "delivered", "encoder", "lags", "lags_since", "live", "lock", "offset", "pages_until_count", "subscription",
         "transport", "unread_bytes", "unread_since",
     )  # fmt: skip
 
@@ -96,8 +96,8 @@ class Session:
         """When a client that lags was last seen to read, by the hub's clock."""
         self.unread_bytes = 0
         """What waited for it then."""
-        self.stored_pages = 0
-        """Pages that it was sent from the store."""
+        self.pages_until_count = 0
+        """Pages that it is sent from the store before it is counted how far it is behind."""
 
     def set_lags(self, lags: bool, now: float) -> None:
         """Note whether it lags; `now` is by the hub's clock."""

@@ -18,7 +18,7 @@ _RECORDS_LIMIT = 6400
 """About 8 MB with the messages of one protocol."""
 
 _PAGE_COST = 25
-"""What a page counts at least, as all are searched."""
+"""The fewest records that a page counts as. It limits the number of pages, which are searched one by one."""
 
 _UNUSED_TICKS = 100
 _CONCURRENT_QUERIES = 4  # a thousand clients that reconnect together must not keep the store from writing

@@ -618,6 +618,49 @@ async def test_clients_that_lag_while_records_come_singly_share_small_pages_and_
     assert not stage.hub._catch_up.pages._pages, "nobody lags any more"
 
 
+async def test_client_whose_page_is_due_is_sent_what_comes_for_its_subscription_of_that_time() -> None:
+    stage = Stage(client_buffer_bytes=1000, recent_records=1000)
+    session, transport = stage.join_live()
+    stage.leave_behind(transport)
+    transport.waiting = 0
+    stage.pass_time(0.05)
+    assert session in stage.hub._catch_up.due
+    await stage.subscribe(session, "")
+    stage.publish(3)
+    await stage.subscribe(session)
+    stage.publish()
+    async with catching_up(stage):
+        await until(lambda: session.live)
+    assert transport.cursors == [*range(1, 701), 704]
+
+
+async def test_pages_are_forgotten_when_the_last_client_that_lags_leaves() -> None:
+    stage = Stage(client_buffer_bytes=1000, recent_records=1000)
+    joined = [stage.join_live() for _ in range(2)]
+    for _, transport in joined:
+        transport.waiting = 1000
+    stage.publish(200)
+    pages = stage.hub._catch_up.pages
+    pages.after(0, CODEC, ALL)
+    for session, _ in joined:
+        assert pages._pages
+        stage.hub.remove_client(session)
+    assert not pages._pages
+
+
+@pytest.mark.parametrize(("batches", "is_gentle"), [((540,), False), ((500, 0), False), ((500, 40), True), ((0,), False)])
+async def test_pace_follows_the_records_that_are_published_at_once(batches: Sequence[int], is_gentle: bool) -> None:
+    stage = Stage()
+    session, _ = stage.join_live()
+    for count in batches:
+        if count:
+            stage.publish(count)
+        else:
+            stage.hub.publish([status("a", "online")])
+    session.set_lags(True, stage.clock())
+    assert stage.hub._catch_up.pace.is_gentle(session) == is_gentle
+
+
 async def test_gap_is_sent_to_a_client_that_lags_further_than_it_may_catch_up() -> None:
     stage = Stage(client_buffer_bytes=1000, recent_records=100, catch_up_records=50)
     _, transport = stage.join_live()

@@ -279,9 +279,16 @@ class HubAndClients(RuleBasedStateMachine):
         result = request.task.result()
         client.subscription, client.request = client.next_subscription(), None
         assert result.subscription.devices == client.subscription
-        # Records published while it had just joined, before its request, are matched against its new subscription.
+        # Records published while it had just joined, before its request, are matched against its new subscription; those up to
+        # `since` it has from another bridge.
         client.owed -= {
-            seq for seq in client.owed if seq >= client.held_from and not matches(client.subscription, self.published[seq])
+            seq
+            for seq in client.owed
+            if seq >= client.held_from
+            and (
+                not matches(client.subscription, self.published[seq])
+                or (request.since is not None and seq <= request.since and matches(request.devices, self.published[seq]))
+            )
         }
         client.held_from = sys.maxsize
         if request.since is not None:
