@@ -50,7 +50,7 @@ class ErrorBounds:
 
 
 def learn_error(errors: HorizonErrors, error: float) -> HorizonErrors:
-    """Return what is known of errors after one more, which is divided by the volatility.
+    """Return the statistics of errors after one more error, divided by the volatility.
 
     Called twelve times an hour and field, so it has no calls of its own once the steps do not change any more.
     """

@@ -245,7 +245,7 @@ class FieldSeries:
             naive_covered += naive_low <= value <= naive_high
             if horizon < PEAK_HOURS:
                 self._learn_peak(one, value)
-            else:
+            else:  # 4 to 6 hours ahead: a wrong profile shows there first
                 self.record.recent.add(model, naive)
         day.count += len(self.pending)
         day.model, day.persistence, day.flat = sum_model, sum_naive, sum_flat
@@ -256,7 +256,7 @@ class FieldSeries:
             del self.pending[0]
 
     def _learn_next_hour(self, error: float, volatility: float, known: HorizonErrors) -> None:
-        """Learn from the error of a forecast for the next hour, and the errors before it."""
+        """Learn from the error of a forecast for the next hour; `known` are the statistics before it."""
         size, _, _, seen = known
         self.volatility.learn(error, size)
         if seen >= _OUTER_FROM:
