@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from bridge.app import Bridge
 from tests.foreign.clients import Socket, node_socketio
 from tests.foreign.conftest import Stage
 from tests.foreign.contract import a_cursor, a_text, a_time, an_id, assert_as_written
+from tests.servers import until
 
 pytestmark = pytest.mark.parametrize("transport", ["websocket", "polling"])
 
@@ -42,9 +44,17 @@ async def test_events_are_as_written(stage: Stage, transport: str) -> None:
         assert_as_written(heard, event("deviceStatus", status))
 
 
+def polls_or_has_websocket(bridge: Bridge) -> bool:
+    """Whether each client can be told something at once: the bridge waits two seconds for one that has to poll first."""
+    assert bridge._components is not None
+    sockets = bridge._components.realtime.socketio._engine.sockets.values()
+    return all(socket.upgraded or socket.queue.is_awaited for socket in sockets)
+
+
 async def test_a_client_is_told_when_the_bridge_stops(stage: Stage, transport: str) -> None:
     async with node_socketio(stage.url, transport) as client:
         await client.hear(event="connectionInfo")
+        await until(lambda: polls_or_has_websocket(stage.bridge), what="the client polls again")
         stage.bridge.stop()
         words = {"level": a_text, "message": a_text, "data": {}, "timestamp": a_time}
         assert_as_written(await client.hear(event="systemEvent"), event("systemEvent", words))
