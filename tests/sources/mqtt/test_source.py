@@ -67,6 +67,10 @@ class Rig:
         await until(lambda: len(self.intake) >= count, what=f"{count} messages")
         return await anext(self.intake)
 
+    async def until_acknowledged(self) -> None:
+        """Wait until the broker has read all acknowledgements: it reads a connection in order, and confirms this command."""
+        await self.source.send("a", {"command": "none"}, 10)
+
 
 async def publish(url: str, payloads: list[bytes], *, qos: int = 1, retain: bool = False) -> None:
     async with mqtt_sender(patient(url)) as sender:
@@ -82,11 +86,13 @@ async def test_unacknowledged_message_is_delivered_again_on_the_next_connection(
         first = await rig.take(3)
         assert [message.payload for message in first] == [b"1", b"2", b"3"]
         first[0].origin.acknowledge(first[0], Outcome.STORED)
+        await rig.until_acknowledged()
     async with rig.connected():
         again = await rig.take(2)
         assert [message.payload for message in again] == [b"2", b"3"]
         for message in again:
             message.origin.acknowledge(message, Outcome.STORED)
+        await rig.until_acknowledged()
     async with rig.connected():
         await publish(broker_url, [b"4"])
         assert [message.payload for message in await rig.take(1)] == [b"4"]
