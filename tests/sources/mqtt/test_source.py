@@ -156,6 +156,7 @@ async def test_retained_message_is_delivered_once_and_not_at_every_reconnect(bro
         (message,) = await rig.take(1)
         assert (message.retained, message.payload) == (True, b"kept")
         message.origin.acknowledge(message, Outcome.DUPLICATE)
+        await rig.until_acknowledged()
     async with rig.connected():
         await publish(broker_url, [b"new"])
         assert [one.payload for one in await rig.take(1)] == [b"new"]
@@ -200,6 +201,7 @@ async def test_tls_certificate_is_verified_with_the_configured_authority(tmp_pat
             assert sorted(message.payload for message in arrived) == sorted(bodies)
             for message in arrived:
                 message.origin.acknowledge(message, Outcome.STORED)
+            await trusting.until_acknowledged()
         async with trusting.connected(), mqtt_sender(trusting.settings) as sender:
             await sender.publish("sensors/a/data", b"the next")
             assert [message.payload for message in await trusting.take(1)] == [b"the next"], "all before is acknowledged"
