@@ -102,7 +102,7 @@ class Session:
     def set_lags(self, lags: bool, now: float) -> None:
         """Note whether it lags; `now` is by the hub's clock."""
         if lags and not self.lags:
-            self.lags_since = now
+            self.lags_since, self.pages_until_count = now, 0
         self.lags = lags
 
     def set_subscription(self, subscription: Subscription) -> None:

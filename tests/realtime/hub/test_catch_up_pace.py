@@ -46,6 +46,16 @@ def test_client_that_lags_for_long_is_not_held_up() -> None:
     assert pace.is_gentle(session), "it fell behind anew"
 
 
+def test_client_that_falls_behind_anew_is_counted_anew() -> None:
+    session = lagging(Clock())
+    session.pages_until_count = 300
+    session.set_lags(True, 2.0)
+    assert session.pages_until_count == 300
+    session.set_lags(False, 3.0)
+    session.set_lags(True, 4.0)
+    assert session.pages_until_count == 0
+
+
 async def test_gentle_pages_pause_at_the_end_of_a_slice_only() -> None:
     clock = Clock()
     pace, session = CatchUpPace(clock), lagging(clock)
