@@ -101,21 +101,19 @@ class CommandService:
         self.counts = CommandCounters()
         self._reread_seconds = REREAD_SECONDS
         self._reread_due: float | None = None
-        self._has_others: Callable[[], bool] = lambda: False
+        self._is_shared = False
         self._is_informed: Callable[[], bool] = lambda: True
         self.on_queued_elsewhere: Callable[[str], object] = lambda _device_id: None
         """Called when a command is queued for a device whose socket another bridge has."""
         registry.presence.came_online = self._on_online
 
-    def share(
-        self, has_others: Callable[[], bool], is_informed: Callable[[], bool], reread_seconds: float = REREAD_SECONDS
-    ) -> None:
+    def share(self, is_informed: Callable[[], bool], reread_seconds: float = REREAD_SECONDS) -> None:
         """Send commands that other bridges queue too; look for them this often.
 
-        `has_others` returns whether other bridges run, `is_informed` whether this bridge is told now which devices have a
-        socket at the others.
+        `is_informed` returns whether this bridge is told now which devices have a socket at the others, as far as it knows of
+        others.
         """
-        self._has_others, self._is_informed = has_others, is_informed
+        self._is_shared, self._is_informed = True, is_informed
         self._reread_seconds = reread_seconds
         self._reread_due = time.monotonic() + reread_seconds
 
@@ -366,15 +364,15 @@ class CommandService:
         return device_id in self._registry and self._registry.get(device_id).online and not self._is_elsewhere(device_id)
 
     def _is_elsewhere(self, device_id: str) -> bool:
-        """Whether another bridge has the device's socket, or may have it unknown to this one: one has just begun, or the
-        bus is down. Such a device would not receive commands by MQTT.
+        """Whether another bridge has the device's socket, or may have it unknown to this one: one has just begun, which this
+        one may not know yet, or the bus is down. Such a device would not receive commands by MQTT.
         """
         presence, connection = self._registry.presence, self._registry.get(device_id).connection
         if device_id in presence.elsewhere:
             return True
         if connection == SOCKET:
             return device_id not in presence.sockets
-        if connection is not None or not self._has_others():
+        if connection is not None or not self._is_shared:
             return False
         left = presence.left_within(device_id, MOVE_SECONDS if self._is_informed() else math.inf)
         return left or presence.appeared_within(device_id, MOVE_SECONDS)

@@ -168,7 +168,7 @@ def _share_subscriptions(cluster: Cluster, subscriptions: StoredSubscriptions) -
 
 
 def _share_commands(messenger: Messenger, members: Members, commands: CommandService) -> None:
-    commands.share(lambda: len(members.alive) > 1, lambda: messenger.is_connected)
+    commands.share(lambda: messenger.is_connected or len(members.alive) == 1)
     commands.on_queued_elsewhere = lambda device_id: messenger.send(COMMANDS, device_id.encode())
     messenger.handlers[COMMANDS] = lambda _bridge, _body: commands.reread()
 

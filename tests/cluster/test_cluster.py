@@ -306,7 +306,10 @@ async def test_command_is_sent_to_a_device_whose_socket_another_bridge_has(broke
         await two.until_device("esp01", status="offline")
 
 
-async def test_bridge_without_others_sends_by_mqtt_to_a_device_that_had_a_socket(broker_url: str, mongo_url: str) -> None:
+async def test_bridge_without_others_sends_by_mqtt_to_a_device_that_had_a_socket(
+    broker_url: str, mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.devices.commands.MOVE_SECONDS", 1.0)
     async with running(broker_url, mongo_url, 1, "none") as [client]:
         await post(client, "esp01", temperature=20)
         async with Plain.connected(client.bridge, "/ws/device") as socket:
@@ -316,7 +319,31 @@ async def test_bridge_without_others_sends_by_mqtt_to_a_device_that_had_a_socket
         await post(client, "esp01", temperature=21)
         await client.until_device("esp01", status="online")
         _, command = await client.ask("POST", "/api/v1/devices/esp01/commands", {"command": "servo1", "value": 9})
-        assert command["state"] == "sent"
+        await until_state(client, command, "sent")
+
+
+async def test_command_to_a_socket_at_a_bridge_that_is_not_known_yet_is_sent_by_that_bridge(
+    broker_url: str, mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(broker_url, mongo_url, 2) as (one, two):
+        there = cluster_of(two.bridge)
+        own = there.members.own
+
+        async def skipped() -> None:
+            """As between the start of the other bridge and the next read."""
+
+        monkeypatch.setattr(there.members, "beat", skipped)
+        there.members.alive = {own.id: own}
+        there.members.on_read(there.members.alive)
+        async with Plain.connected(one.bridge, "/ws/device") as socket:
+            await socket.send(type="auth", name="esp01", password="any")
+            await socket.send(type="telemetry", temperature=20)
+            await two.until_device("esp01", status="online")
+            assert "connection" not in await two.device("esp01")
+            status, command = await two.ask("POST", "/api/v1/devices/esp01/commands", {"command": "servo1", "value": 9})
+            assert (status, command["state"]) == (202, "queued")
+            sent = orjson.loads(await socket.socket.recv())
+            assert sent == {"command": "servo1", "value": "9", "id": command["id"]}
 
 
 async def test_socket_that_was_opened_before_the_bridge_was_known_is_known_with_it(broker_url: str, mongo_url: str) -> None:

@@ -34,7 +34,7 @@ class Bridge:
         self.commands = CommandService(store, self.registry, settings, socket=self.socket, mqtt=self.mqtt, clock=clock)
         self.commands.next, self.registry.next = self.registry, self.out
         self.is_informed = True
-        self.commands.share(lambda: True, lambda: self.is_informed)
+        self.commands.share(lambda: self.is_informed)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -169,7 +169,7 @@ async def test_device_that_comes_over_is_sent_what_is_queued_at_the_other_bridge
 async def test_command_queued_elsewhere_is_found_although_no_message_says_so(two: Two) -> None:
     """The bridge has nothing else to do, and the message of the other one was lost."""
     two.without.commands.on_queued_elsewhere = lambda _: None
-    two.with_socket.commands.share(lambda: True, lambda: True, reread_seconds=0.1)
+    two.with_socket.commands.share(lambda: True, reread_seconds=0.1)
     async with two.with_socket.running():
         await until(lambda: not two.with_socket.commands._wake_up.is_set(), 5, "it has nothing to do")
         await two.without.submit()
