@@ -136,6 +136,14 @@ class Bare:
         name, body = orjson.loads(text[2:])
         return name, body
 
+    async def reading(self) -> Any:
+        """Return the body of the next reading. Other events may come between any two, except a gap."""
+        while True:
+            name, body = await self.event()
+            assert name != "gap", body
+            if name == "sensorData":
+                return body
+
     async def call(self, text: str) -> Any:
         """Send an event and return its acknowledgement; events before it are discarded."""
         await self.send(f"421{text}")
