@@ -220,7 +220,6 @@ class MqttSource:
                 self.copies.also = self._additional.keys()  # the session may have them: what waits there arrives first
             await self._start_copies()
             failure = await self._receive(takeovers)
-            self._publications_refused, self._connection = self.publications_refused, None
             raise_if_cancelled()  # a TaskGroup that is cancelled while its connection breaks raises only the latter
             if not await self._has_lost_place():
                 await self._on_disconnected(failure, takeovers)
@@ -284,6 +283,8 @@ class MqttSource:
                 await receiving
         except* BrokerUnavailable as group:
             failures += [one for one in group.exceptions if isinstance(one, BrokerUnavailable)]
+        finally:
+            self._publications_refused, self._connection = self.publications_refused, None
         # The more specific reason first: SUBSCRIBE may fail because of a takeover.
         return min(failures, key=lambda failure: type(failure) is BrokerUnavailable, default=None)
 

@@ -57,7 +57,7 @@ class Rig:
     async def connected(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.source.run(), name="source")
         try:
-            await until(lambda: self.health.ready, what="connected")
+            await until(lambda: self.source.is_connected, what="connected")
             yield
         finally:
             task.cancel()
