@@ -8,5 +8,5 @@ from bridge.settings import MqttSettings
 
 
 def patient(url: str) -> MqttSettings:
-    """Let a publication wait: the broker of a busy machine may acknowledge it after many seconds."""
-    return MqttSettings(url=SecretStr(url), timeout_seconds=60)
+    """Let connections and publications wait: the broker of a busy machine may answer after many seconds."""
+    return MqttSettings(url=SecretStr(url), connect_timeout_seconds=20, timeout_seconds=60)

@@ -190,7 +190,7 @@ async def test_the_send_buffer_is_bounded_while_the_broker_is_stopped(broker: Br
         assert first.bus.counters.unsent_full == 1
         begun = time.monotonic()
         assert not any(first.bus.publish(message) for _ in range(100))
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5
         broker.thaw()
         await until(lambda: first.bus.connected and first.bus.publish(b"end"), what="room in the send buffer")
         await until(lambda: second.received and second.received[-1] == b"end", what="the last message")
@@ -209,7 +209,7 @@ async def test_a_bus_ends_soon_while_the_broker_is_stopped(broker: Broker) -> No
         broker.freeze()
         assert peer.bus.publish(bytes(8_000_000))
         begun = time.monotonic()
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 5
 
 
 async def test_retained_messages_are_not_delivered(mosquitto: Broker) -> None:

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from bridge.app import Bridge
 from bridge.cluster.envelope import BusFault
+from bridge.cluster.members import Members
 from bridge.cluster.refresher import REFRESH_SECONDS
 from bridge.core.errors import StoreInUse
 from bridge.settings.cluster import ClusterSettings
@@ -32,7 +33,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def cluster(bus: str = "mqtt", receive: Literal["one", "all"] = "one") -> ClusterSettings:
-    return ClusterSettings(name="plant", bus=SecretStr(bus), adopt_seconds=1, receive=receive)
+    return ClusterSettings(name="plant", bus=SecretStr(bus), adopt_seconds=3, receive=receive)
 
 
 class Cluster:
@@ -322,17 +323,24 @@ async def test_bridge_without_others_sends_by_mqtt_to_a_device_that_had_a_socket
         await until_state(client, command, "sent")
 
 
+async def stop_reading(members: Members, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a bridge read its members no more; return when a read that had begun has ended."""
+    skipped = asyncio.Event()
+
+    async def skip() -> None:
+        skipped.set()
+
+    monkeypatch.setattr(members, "beat", skip)
+    await asyncio.wait_for(skipped.wait(), 30)
+
+
 async def test_command_to_a_socket_at_a_bridge_that_is_not_known_yet_is_sent_by_that_bridge(
     broker_url: str, mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(broker_url, mongo_url, 2) as (one, two):
         there = cluster_of(two.bridge)
         own = there.members.own
-
-        async def skipped() -> None:
-            """As between the start of the other bridge and the next read."""
-
-        monkeypatch.setattr(there.members, "beat", skipped)
+        await stop_reading(there.members, monkeypatch)  # as between the start of the other bridge and the next read
         there.members.alive = {own.id: own}
         there.members.on_read(there.members.alive)
         async with Plain.connected(one.bridge, "/ws/device") as socket:
@@ -346,19 +354,23 @@ async def test_command_to_a_socket_at_a_bridge_that_is_not_known_yet_is_sent_by_
             assert sent == {"command": "servo1", "value": "9", "id": command["id"]}
 
 
-async def test_socket_that_was_opened_before_the_bridge_was_known_is_known_with_it(broker_url: str, mongo_url: str) -> None:
+async def test_socket_that_was_opened_before_the_bridge_was_known_is_known_with_it(
+    broker_url: str, mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with running(broker_url, mongo_url, 2) as (one, two):
         await post(one, "esp01", temperature=20)
         await two.until_device("esp01", status="online")
         there = cluster_of(two.bridge)
+        await stop_reading(there.members, monkeypatch)
         there._known = frozenset({there.members.own.id})
         there.messenger.opener.set_members({there.members.own.id: 0})
         async with Plain.connected(one.bridge, "/ws/device") as socket:
             await socket.send(type="auth", name="esp01", password="any")
+            await until(lambda: there.messenger.refused[BusFault.UNKNOWN_BRIDGE], what="it is said to a bridge that is unaware")
+            monkeypatch.undo()
             begun = time.monotonic()
             await two.until_device("esp01", connection="socket")
             assert time.monotonic() - begun < REFRESH_SECONDS / 2, "it was only read again now and then"
-            assert there.messenger.refused[BusFault.UNKNOWN_BRIDGE], "it was said to a bridge that knew the other one"
 
 
 async def test_socket_that_was_opened_while_the_bus_was_down_is_known_once_it_is_connected(

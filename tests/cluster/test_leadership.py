@@ -184,7 +184,7 @@ async def test_leader_that_was_paused_stops_its_work_and_may_lead_again_later(
             paused.unavailable = False
             await until(lambda: not one.working, 5, "it has stopped")
             assert not one.leadership.leads
-            assert "leads no more: the lease was lost to bridge" in caplog.text
+            await until(lambda: "leads no more: the lease was lost to bridge" in caplog.text, 5, "it says so")
         await other.leadership.release()
         await until(lambda: one.working, 5, "it leads again")
     assert one.work == 2
@@ -265,7 +265,7 @@ async def test_bridges_stop_when_one_without_a_cluster_takes_the_lease(store: St
         await asyncio.wait_for(task, 5)
         assert two.leadership.lost is not None
         await until(lambda: one.leadership.lost, 5, "the leader has lost it too")
-        assert not one.working
+        await until(lambda: not one.working, 5, "it has stopped")
 
 
 async def test_bridge_that_follows_reports_an_unavailable_store_until_it_reads_the_lease_again(store: Store) -> None:

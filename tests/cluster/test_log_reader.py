@@ -68,7 +68,7 @@ def writer_of(store: Store, *readers: Reader) -> Writer:
     return writer
 
 
-def reader_of(store: Store, close_seconds: float = 0.3, in_use: SharedWriter | None = None) -> Reader:
+def reader_of(store: Store, close_seconds: float = 2.0, in_use: SharedWriter | None = None) -> Reader:
     log, delivered = FaultyLog(log_of(store)), list[Reading]()
     watch = CloseWatch(close_seconds)
     used = (lambda: set[int]()) if in_use is None else in_use.in_use
@@ -283,7 +283,7 @@ async def test_range_that_this_bridge_took_and_does_not_know_of_is_closed(store:
 async def test_readings_that_are_rewritten_after_their_range_was_closed_are_delivered_once_by_every_reader(
     store: Store,
 ) -> None:
-    readers = [reader_of(store, 0.1), reader_of(store, 0.2)]
+    readers = [reader_of(store, 1.0), reader_of(store, 1.5)]
     writer = writer_of(store, *readers)
     writer.store.gate = asyncio.Event()
     async with running(*readers):

@@ -116,12 +116,12 @@ async def test_an_outage_of_the_store_removes_no_member(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "direction"), [(CLOCK_LIMIT_SECONDS + 1, "ahead of"), (-CLOCK_LIMIT_SECONDS - 1, "behind")]
+    ("seconds", "direction"), [(CLOCK_LIMIT_SECONDS + 3, "ahead of"), (-CLOCK_LIMIT_SECONDS - 3, "behind")]
 )
 async def test_a_bridge_with_a_wrong_clock_does_not_join(store: Store, seconds: float, direction: str) -> None:
     wrong = Members(store, BridgeRecord(secrets.token_hex(8)), clock=lambda: time.time() + seconds)
     with pytest.raises(
-        SettingsError, match=rf"[56]\.\d s {direction} that of the store: may differ by 5 s; synchronize both by NTP"
+        SettingsError, match=rf"[678]\.\d s {direction} that of the store: may differ by 5 s; synchronize both by NTP"
     ):
         await wrong.join()
     assert await store.bridges.all(10) == []
@@ -159,7 +159,7 @@ async def test_members_stay_while_the_store_is_unavailable(tmp_path: Path, caplo
     caplog.set_level(logging.INFO)
     server = Mongod(tmp_path)
     server.start()
-    settings = StoreSettings.model_validate({"url": server.url, "timeout_seconds": 1.0})
+    settings = StoreSettings.model_validate({"url": server.url, "timeout_seconds": 3.0})
     try:
         async with open_store(settings) as store:
             await store.prepare()
@@ -213,14 +213,13 @@ async def test_a_bridge_that_has_just_started_is_heard_within_about_a_second(sto
 
 
 async def test_unknown_bridges_cause_at_most_one_read_a_second(store: Store) -> None:
-    first = members(store)
+    first, begun = members(store), time.monotonic()
     await first.join()
     task = asyncio.create_task(first.run())
-    begun = time.monotonic()
     while time.monotonic() - begun < 2.5:
         first.read_early()
         await asyncio.sleep(0.001)
-    assert first.own.beat <= 1 + 2
+    assert first.own.beat <= 1 + (time.monotonic() - begun)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

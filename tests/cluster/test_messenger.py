@@ -183,7 +183,7 @@ async def test_request_fails_at_once_without_a_bus() -> None:
 
 
 async def test_request_that_cannot_be_read_is_counted_and_later_ones_are_answered(broker_url: str) -> None:
-    async with bridges(broker_url, 2, request_seconds=0.5) as (one, two):
+    async with bridges(broker_url, 2, request_seconds=3.0) as (one, two):
 
         async def answer(body: bytes) -> bytes:
             return b"%d" % int(body)

@@ -19,7 +19,7 @@ from bridge.ports import SessionLease, StateStore, Store
 from tests.cluster.test_places import elsewhere, opened, running
 from tests.servers import Mongod, until
 
-TAKE_OVER_SECONDS = 1.0
+TAKE_OVER_SECONDS = 2.0
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ async def store(mongo_url: str) -> AsyncIterator[Store]:
         yield store
 
 
-def receiver(store: StateStore, number: int, client_id: str = "sensor-bridge") -> Receiver:
-    return Receiver(store, "plant", client_id, elsewhere(number), take_over_seconds=TAKE_OVER_SECONDS)
+def receiver(store: StateStore, number: int, client_id: str = "sensor-bridge", seconds: float = TAKE_OVER_SECONDS) -> Receiver:
+    return Receiver(store, "plant", client_id, elsewhere(number), take_over_seconds=seconds)
 
 
 @dataclass
@@ -86,16 +86,14 @@ async def test_one_of_the_bridges_that_start_together_receives(store: Store) -> 
 
 
 async def test_bridge_that_stops_is_followed_at_once(store: Store) -> None:
-    first, second = receiver(store, 1), receiver(store, 2)
+    first, second = receiver(store, 1, seconds=60), receiver(store, 2, seconds=60)
     await first.take()
     await second.take()
     standby = own(second)
     async with running(second):
-        await asyncio.sleep(TAKE_OVER_SECONDS / 2)  # it has seen the lease for a while
-        started = time.monotonic()
+        await asyncio.sleep(0.5)  # it has seen the lease for a while
         await first.release()
-        await asyncio.wait_for(standby.wait_ended(), 5)
-        assert time.monotonic() - started < TAKE_OVER_SECONDS
+        await asyncio.wait_for(standby.wait_ended(), 10)
     assert second.receives
     assert own(second).client_id == "sensor-bridge"
     assert not first.receives
@@ -127,7 +125,7 @@ async def test_bridge_whose_attempt_got_through_without_an_answer_receives_at_it
     assert bridge.receives
     await other.take()
     async with running(bridge, other):
-        await asyncio.sleep(2 * TAKE_OVER_SECONDS)  # a takeover would have happened
+        await asyncio.sleep(1.5 * TAKE_OVER_SECONDS)  # a takeover would have happened
         assert bridge.receives
         assert not other.receives
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -184,7 +182,7 @@ async def test_bridge_that_loses_the_broker_lets_one_that_has_it_receive(
         assert second.receives
         assert not first.receives
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
-        "cluster: no connection to the broker for 1 s, and another bridge has one: it receives instead"
+        "cluster: no connection to the broker for 2 s, and another bridge has one: it receives instead"
     ]
 
 
@@ -194,7 +192,7 @@ async def test_bridge_keeps_the_lease_while_no_bridge_has_the_broker(store: Stor
     await first.take()
     await second.take()
     async with running(first, second):
-        await asyncio.sleep(3 * TAKE_OVER_SECONDS)
+        await asyncio.sleep(1.5 * TAKE_OVER_SECONDS)
         assert own(first).receives
         assert not own(first).has_ended
         assert not own(second).receives
@@ -213,7 +211,7 @@ async def test_bridge_that_renews_its_lease_is_not_followed(store: Store) -> Non
     await first.take()
     await second.take()
     async with running(first, second):
-        await asyncio.sleep(3 * TAKE_OVER_SECONDS)  # a takeover would have happened
+        await asyncio.sleep(1.5 * TAKE_OVER_SECONDS)  # a takeover would have happened
         assert first.receives
         assert not second.receives
 
@@ -258,10 +256,10 @@ async def test_outage_of_the_store_is_no_reason_to_take_over(tmp_path: Path) -> 
             async with running(first, second):
                 mongod.freeze()
                 await until(lambda: not first.receives, what="the end of what is certain")
-                await asyncio.sleep(3 * TAKE_OVER_SECONDS)
+                await asyncio.sleep(1.5 * TAKE_OVER_SECONDS)
                 mongod.thaw()
                 await until(lambda: first.receives, what="a renewal")
-                await asyncio.sleep(2 * TAKE_OVER_SECONDS)
+                await asyncio.sleep(1.5 * TAKE_OVER_SECONDS)
                 assert first.receives
                 assert not second.receives
     finally:

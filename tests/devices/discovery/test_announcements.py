@@ -96,6 +96,15 @@ class Client:
 
         await until(there, 20, what=f"{expected}")
 
+    async def device(self, device_id: str, **expected: str) -> None:
+        """Wait until a device has these attributes: it is known a moment after its reading is stored."""
+
+        async def there() -> bool:
+            found: dict[str, object] = await self.get(f"/api/v1/devices/{device_id}")
+            return found.items() >= expected.items()
+
+        await until(there, 20, what=f"{expected}")
+
     async def applied(self, **announced: int) -> None:
         async def there() -> bool:
             found: dict[str, object] = (await self.get("/api/v1/discovery"))["announced"]
@@ -158,10 +167,8 @@ async def test_name_model_and_area_become_attributes_unless_a_person_set_them(br
             await broker.publish(topic, config, retain=True)
         await broker.publish(STATE, BODY, retain=True)
         await one.stored(LATEST)
-        device = await one.get("/api/v1/devices/z_1")
-        assert (device["name"], device["type"], device["room"]) == ("Kitchen sensor", "Acme X1", "Kitchen")
-        part = await one.get("/api/v1/devices/z_1.fridge_temperature")
-        assert part["name"] == "Kitchen sensor fridge_temperature"
+        await one.device("z_1", name="Kitchen sensor", type="Acme X1", room="Kitchen")
+        await one.device("z_1.fridge_temperature", name="Kitchen sensor fridge_temperature")
         async with one._session.patch("/api/v1/devices/z_1", json={"name": "Mine"}) as response:
             assert response.status == 200
     async with broker.bridge() as one:
@@ -290,7 +297,7 @@ async def test_units_of_the_device_list_are_used_from_the_first_message_on_and_a
         await until(converted)
         await broker.publish("home/z2m/cellar", body)
         await one.stored({"cellar": {"tvoc": 460, "pressure": 1013}, "floor1/air": {"temperature": 20}})
-        assert (await one.get("/api/v1/devices/cellar"))["type"] == "Acme AQ1"
+        await one.device("cellar", type="Acme AQ1")
     await broker.publish("home/z2m/bridge/devices", b"", retain=True)
     await broker.publish("home/z2m/floor1/air", body | {"voc": 920})
     async with broker.bridge(**ZIGBEE) as one:

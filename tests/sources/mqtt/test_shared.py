@@ -69,6 +69,8 @@ class Member(Rig):
         self.handles.set()
         self.topics: list[str] = []
         self.taken = 0
+        self.connections: dict[Any, None] = {}
+        """Those that delivered something, its own and the adopted ones."""
         self.adopted: dict[int, Lease] = {}
         self.sessions = AdoptedSessions(self.source, self.intake, self._leases)
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,9 +84,10 @@ class Member(Rig):
         return self.adopted[place]
 
     async def start(self) -> None:
+        self.connections.clear()
         jobs = {"source": self.source.run(self.lease), "adopted": self.sessions.run(), "handler": self._handle()}
         self._tasks = [asyncio.create_task(job, name=name) for name, job in jobs.items()]
-        await until(lambda: self.health.ready or self._tasks[0].done(), what="connected")
+        await until(lambda: self.source.is_connected or self._tasks[0].done(), what="connected")
 
     async def _handle(self) -> None:
         async for messages in self.intake:
@@ -97,7 +100,13 @@ class Member(Rig):
         self.taken += 1
         self.handled.append(message.payload)
         self.topics.append(message.topic)
+        self.connections[message.origin] = None
         message.origin.acknowledge(message, Outcome.STORED)
+
+    async def until_acknowledged(self) -> None:
+        await asyncio.sleep(0)
+        for connection in self.connections:
+            await connection.publish("none", b"", retain=True)
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -190,6 +199,7 @@ async def test_messages_of_a_dead_source_are_received_by_the_one_that_adopts_its
 
         await send(broker_url, payloads(2000, 100))
         await until(lambda: len(set(handled)) == 2100, what="both shares of what arrives later")
+        await survivor.until_acknowledged()
 
         owner = Member(broker_url, 1, memory, handled)
         lease.end()  # as `Places` does when the owner has taken the place
@@ -215,6 +225,7 @@ async def test_owner_that_takes_its_session_over_ends_the_adoption_quietly(
         await until(lambda: "receiving the adopted session plant-1" in caplog.text or lease.confirmed, what="the adoption")
         await send(broker_url, payloads(0, 10))
         await until(lambda: survivor.taken == 10, what="both shares")
+        await survivor.until_acknowledged()
         confirmed = lease.confirmed
 
         async def refuse() -> bool:
@@ -224,7 +235,7 @@ async def test_owner_that_takes_its_session_over_ends_the_adoption_quietly(
 
         lease.confirm = refuse  # type: ignore[method-assign]  # the store says that the owner has it
         async with cluster(owner):
-            await until(lambda: not survivor.sessions.client_ids, 2.0, what="the end of the adoption")
+            await until(lambda: not survivor.sessions.client_ids, 10.0, what="the end of the adoption")
             assert lease.confirmed == confirmed + 1
             await send(broker_url, payloads(10, 10))
             await until(lambda: len(handled) == 20, what="one share each")
@@ -417,6 +428,7 @@ async def test_mosquitto_gives_a_retained_message_to_each_member_once(broker_url
         async with cluster(one, other):
             await send(broker_url, [b"new", b"new"])
             await until(lambda: handled.count(b"new") >= 2, what="the new messages")
+            await asyncio.gather(one.until_acknowledged(), other.until_acknowledged())
             handled.remove(b"new")
             handled.remove(b"new")
     assert handled == [b"kept", b"kept"]

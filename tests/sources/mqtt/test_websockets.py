@@ -56,6 +56,7 @@ async def test_messages_over_websockets_are_received_and_acknowledged(
         assert sorted(message.payload for message in messages) == sorted(BODIES)
         for message in messages[:-1]:
             message.origin.acknowledge(message, Outcome.STORED)
+        await rig.until_acknowledged()
         last = messages[-1]
     again = Rig(rig.settings)
     again.source.is_fast = fast
@@ -104,6 +105,7 @@ async def test_websockets_over_tls(tmp_path: Path) -> None:
             assert sorted(message.payload for message in messages) == sorted(BODIES)
             for message in messages:
                 message.origin.acknowledge(message, Outcome.STORED)
+            await rig.until_acknowledged()
         async with rig.connected():
             await publish(broker.url, [b"next"])
             assert [message.payload for message in await received(rig, 1)] == [b"next"]
