@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import uuid
+import warnings
 from asyncio import selector_events
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -121,14 +122,20 @@ class Attempts:
             terminalreporter.write_line(f"access: {tried:,} attempts, {accepted} wrongly accepted, {refused} wrongly refused")
 
 
-def _without_pymongos(report: Callable[[Any], None]) -> Callable[[Any], None]:
-    """PyMongo 4.20 loses a connection if the task that opens it is cancelled at the wrong moment: 22 of 4,831 times."""
+def _without_pymongos(report: Callable[..., None]) -> Callable[[Any], None]:
+    """PyMongo 4.20 loses a connection if the task that opens it is cancelled at the wrong moment: 22 of 4,831 times.
+
+    Others are reported with what they were for.
+    """
 
     def close(transport: Any) -> None:
+        def warn(text: str, category: type[Warning], **more: Any) -> None:
+            warnings.warn(f"{text} of {transport.get_protocol()!r}", category, stacklevel=2, **more)
+
         if transport._sock is not None and isinstance(transport.get_protocol(), PyMongoProtocol):
             transport._sock.close()
         else:
-            report(transport)
+            report(transport, warn)
 
     return close
 
