@@ -10,6 +10,7 @@ from tests.analysis.advice.test_advice_on_servers import STALE, actions, advised
 from tests.api.test_devices import Client
 from tests.cli.test_cli import ended
 from tests.conftest import StartBridge
+from tests.servers import until
 
 
 async def test_advice_is_listed_and_its_commands_are_turned_off_and_on(
@@ -25,6 +26,11 @@ async def test_advice_is_listed_and_its_commands_are_turned_off_and_on(
         await advised(client)
         await client.publish("sensors/room-2/data", STALE)
         await advised(client, 2)
+
+        async def are_refused() -> bool:  # stored as open before the command is sent
+            return [one["command"]["state"] for one in (await actions(client))["actions"]] == ["refused"] * 2
+
+        await until(are_refused, what="the outcome of the commands")
         folder = tmp_path / "run"
         code, out, err = await ended(folder, "actions", "list", "--url", client.url, COLUMNS="250")
         assert (code, err) == (0, "commands are on\n")

@@ -515,8 +515,8 @@ async def test_demo_prints_its_addresses_and_stores_readings(tmp_path: Path) -> 
         ):
             assert text in command.out
         await until(lambda: _have_readings(http, devices=2), what="readings")
+        await until(lambda: _stored_more(http, 2), what="their account")
         ledger = (await get(f"http://127.0.0.1:{http}/websocket/status"))["ledger"]["mqtt"]
-        assert ledger["stored"] >= 2
         assert ledger["rejected"] == ledger["dropped"] == 0
 
 
@@ -542,6 +542,7 @@ async def test_signal_stops_the_demo_and_its_broker(number: signal.Signals, tmp_
 async def test_demo_writes_its_history_once(tmp_path: Path) -> None:
     async with demo(tmp_path, history_days=1) as (command, http, _):
         assert "simulated readings of the last day written" in command.out
+        await until(lambda: _ready(http), what="the store")  # the addresses are printed before
         body = await get(f"http://127.0.0.1:{http}/api/v1/readings?device=kitchen&limit=1&since=0")
         assert body["readings"][0]["extra"] == {"simulated": True}
     async with demo(tmp_path, history_days=1) as (command, _, _):
@@ -551,7 +552,7 @@ async def test_demo_writes_its_history_once(tmp_path: Path) -> None:
 async def test_second_start_of_the_demo_shows_no_alarm(tmp_path: Path) -> None:
     for _ in range(2):
         async with demo(tmp_path) as (_, http, _):
-            await until(partial(_stored_more, http, 20), seconds=30, what="readings of this start")
+            await until(partial(_stored_more, http, 20), what="readings of this start")
             body = await get(f"http://127.0.0.1:{http}/api/v1/alarms")
             assert [one["message"] for one in body["alarms"]] == []
 
@@ -584,7 +585,7 @@ async def test_killed_broker_is_started_again_and_readings_resume(tmp_path: Path
         second = broker_pid(tmp_path)
         assert second not in (None, first)
         before = await _stored(http)
-        await until(lambda: _stored_more(http, before + 20), seconds=30, what="readings again")
+        await until(lambda: _stored_more(http, before + 20), what="readings again")
         command.signal(signal.SIGTERM)
         assert await command.end() == 0
         assert "Traceback" not in command.err
@@ -804,7 +805,7 @@ async def test_closed_terminal_stops_run_cleanly_unless_nohup_ignores_it(tmp_pat
     await command.start("run", terminal=terminal)
     try:
         os.close(terminal)
-        await until(lambda: "store: ready" in command.err, seconds=30, what="the store")
+        await until(lambda: "store: ready" in command.err, what="the store")
         os.close(window)
         assert await command.end() == 0
         assert "bridge: stopped" in command.err
@@ -900,7 +901,7 @@ async def test_bridge_whose_clock_was_ahead_and_is_set_right_shows_present_value
     await command.start("run", module="tests.faults.armed")
     url = f"http://127.0.0.1:{http}"
     try:
-        await until(lambda: _ready(http), seconds=30, what="ready")
+        await until(lambda: _ready(http), what="ready")
 
         async def publish(temperature: float) -> None:
             async with mqtt_sender(patient(broker_url)) as sender:
@@ -916,7 +917,7 @@ async def test_bridge_whose_clock_was_ahead_and_is_set_right_shows_present_value
         async with listening_at(url) as events:
             clock.write_text("0")
             await until(lambda: events, what="a systemEvent")
-            assert "the clock was set back by 7,200 s" in events[0]["message"]
+            assert "the clock was set back by 7," in events[0]["message"]
             assert events[0]["data"]["clockJumpSeconds"] == pytest.approx(-7200, abs=3)
             await publish(2.5)
             await until(lambda: shown(2.5), what="the value under the right clock")
@@ -924,7 +925,7 @@ async def test_bridge_whose_clock_was_ahead_and_is_set_right_shows_present_value
         health = await get(f"{url}/health")
         assert health["status"] == "ok"
         assert health["parts"]["clock"]["status"] == "ok"
-        assert "the clock was set back by 7,200 s" in health["parts"]["clock"]["reason"]
+        assert events[0]["message"] in health["parts"]["clock"]["reason"]
         assert command.err.count("the clock was set back") == 1
     finally:
         await command.kill()
@@ -942,7 +943,7 @@ async def listening_at(url: str) -> AsyncIterator[list[dict[str, Any]]]:
     """The system events of a Socket.IO client."""
     client, events = socketio.AsyncClient(), list[dict[str, Any]]()
     client.on("systemEvent", events.append)
-    await client.connect(url)
+    await client.connect(url, wait_timeout=30)
     try:
         yield events
     finally:
@@ -966,7 +967,7 @@ def _environ(folder: Path, store: str, broker: str) -> tuple[int, dict[str, str]
 async def ready_bridge(folder: Path, store: str, broker: str, **more: str) -> AsyncIterator[tuple[Command, int]]:
     http, environ = _environ(folder, store, broker)
     async with running(folder, "run", **environ, **more) as command:
-        await until(lambda: "store: ready" in command.err, seconds=30, what="the store")
+        await until(lambda: "store: ready" in command.err, what="the store")
         yield command, http
 
 

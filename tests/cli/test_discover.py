@@ -61,26 +61,31 @@ LATEST: dict[str, dict[str, object]] = {
 
 @asynccontextmanager
 async def publishing(url: str, messages: Mapping[str, object]) -> AsyncIterator[None]:
-    """Publish all messages again and again, each topic with its one value."""
+    """Publish all messages again and again, each topic with its one value. It is retained: who listens gets it at once."""
 
     stopping = asyncio.Event()  # a cancellation could be lost: Python 3.11's `asyncio.wait_for`
+    payloads = {
+        topic: body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else orjson.dumps(body)
+        for topic, body in messages.items()
+    }
 
     async def publish() -> None:
-        async with mqtt_sender(patient(url)) as sender:
-            while not stopping.is_set():
-                for topic, body in messages.items():
-                    payload = (
-                        body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else orjson.dumps(body)
-                    )
-                    await sender.publish(topic, payload)
-                await asyncio.sleep(0.2)
+        while not stopping.is_set():
+            for topic, payload in payloads.items():
+                await sender.publish(topic, payload)
+            await asyncio.sleep(0.2)
 
-    task = asyncio.create_task(publish())
-    try:
-        yield
-    finally:
-        stopping.set()
-        await asyncio.wait((task,))
+    async with mqtt_sender(patient(url)) as sender:
+        for topic, payload in payloads.items():
+            await sender.publish(topic, payload, retain=True)
+        task = asyncio.create_task(publish())
+        try:
+            yield
+        finally:
+            stopping.set()
+            await asyncio.wait((task,))
+            for topic in payloads:
+                await sender.publish(topic, b"", retain=True)
 
 
 async def discover(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -100,7 +105,7 @@ def settings_file(tmp_path: Path, broker_url: str) -> Path:
 
 async def test_every_value_that_was_discovered_is_in_the_api_after_a_restart(broker_url: str, settings_file: Path) -> None:
     async with publishing(broker_url, MESSAGES):
-        result = await discover("--seconds", "2", "--write", "--config", str(settings_file))
+        result = await discover("--seconds", "2.5", "--write", "--config", str(settings_file))
         assert result.returncode == 0, result.stderr
         async with latest_readings(settings_file, LATEST.keys()) as (found, bridge):
             pass
@@ -134,7 +139,7 @@ async def test_families_with_samples_are_discovered_and_every_value_of_theirs_is
     messages: dict[str, object] = {sample["topic"]: payload_of(sample) for sample in chosen.values()}
     expected = {record["deviceId"]: record for sample in chosen.values() for record in sample["records"]}
     async with publishing(broker_url, messages):
-        result = await discover("--seconds", "4", "--write", "--config", str(settings_file))
+        result = await discover("--seconds", "2.5", "--write", "--config", str(settings_file))
         assert result.returncode == 0, result.stderr
         async with latest_readings(settings_file, expected.keys()) as (found, bridge):
             pass
@@ -151,7 +156,7 @@ async def test_every_value_of_ten_families_is_stored_once_by_the_subscriptions_t
     chosen = samples()
     messages: dict[str, object] = {sample["topic"]: payload_of(sample) for sample in chosen.values()}
     async with publishing(broker_url, messages):
-        result = await discover("--seconds", "4", "--write", "--config", str(settings_file))
+        result = await discover("--seconds", "2.5", "--write", "--config", str(settings_file))
         assert result.returncode == 0, result.stderr
     async with running(settings_file) as (bridge, http):
 
@@ -220,10 +225,10 @@ async def latest_readings(
 
 async def test_second_discovery_finds_nothing_new(broker_url: str, settings_file: Path) -> None:
     async with publishing(broker_url, MESSAGES):
-        await discover("--seconds", "1.5", "--write", "--config", str(settings_file))
+        await discover("--seconds", "2.5", "--write", "--config", str(settings_file))
         first = settings_file.read_text()
-        again = await discover("--seconds", "1.5", "--write", "--config", str(settings_file))
-        as_json = await discover("--seconds", "1.5", "--json", "--config", str(settings_file))
+        again = await discover("--seconds", "2.5", "--write", "--config", str(settings_file))
+        as_json = await discover("--seconds", "2.5", "--json", "--config", str(settings_file))
     assert "nothing to add" in again.stdout
     assert settings_file.read_text() == first
     states = [finding["state"] for finding in json.loads(as_json.stdout)["findings"]]
@@ -233,7 +238,7 @@ async def test_second_discovery_finds_nothing_new(broker_url: str, settings_file
 
 async def test_table_names_devices_values_and_keys_that_are_not_taken(broker_url: str, settings_file: Path) -> None:
     async with publishing(broker_url, MESSAGES):
-        result = await discover("--seconds", "1.5", "--config", str(settings_file))
+        result = await discover("--seconds", "2.5", "--config", str(settings_file))
     for text in (
         "home/{deviceId}/air",
         "kitchen: temperature 22 °C",
@@ -250,7 +255,7 @@ async def test_table_names_devices_values_and_keys_that_are_not_taken(broker_url
 async def test_long_topics_and_devices_are_whole_at_80_columns(broker_url: str, settings_file: Path) -> None:
     device = "0x00158d0001a2b3c4-bedroom-window-upstairs-on-the-left-side"
     async with publishing(broker_url, {f"zigbee2mqtt/{device}": {"temperature": 21.5, "linkquality": 90}}):
-        where = ("--config", str(settings_file), "--seconds", "1")
+        where = ("--config", str(settings_file), "--seconds", "2.5")
         code, out, err = await ended(settings_file.parent, "discover", *where, COLUMNS="80")
         assert code == 0, err
         assert "zigbee2mqtt/{deviceId}\nnew, format zigbee2mqtt\n  family: zigbee2mqtt\n" in out

@@ -20,7 +20,10 @@ HOUR_MS = 3_600_000
 
 
 async def store_hours(url: str, device: str, values: list[float], field: str = "co2") -> None:
-    """Store two readings in each of the last hours, whose mean is the value; and one now, whose hour is not over."""
+    """Store two readings in each of the last hours, whose mean is the value; and one now, whose hour is not over.
+
+    Shortly before its end the next hour gets that one: the command may run in either.
+    """
     now = time.time_ns() // 1_000_000
     start = now - now % HOUR_MS - len(values) * HOUR_MS
     times = [
@@ -28,7 +31,8 @@ async def store_hours(url: str, device: str, values: list[float], field: str = "
         for number, value in enumerate(values)
         for half in (0, 1)
     ]
-    readings = [Reading(ObjectId(), device, {field: value}, at, at, seq=at * 1000) for at, value in [*times, (now, 9999.0)]]
+    times.append((max(now, (now + 300_000) // HOUR_MS * HOUR_MS), 9999.0))
+    readings = [Reading(ObjectId(), device, {field: value}, at, at, seq=at * 1000) for at, value in times]
     async with open_store(StoreSettings.model_validate({"url": url})) as store:
         await store.prepare()
         await store.write(readings, [], [])

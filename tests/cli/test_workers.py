@@ -83,7 +83,7 @@ async def test_clients_of_all_transports_receive_each_reading_once(tmp_path: Pat
             clients, heard, (["polling", "websocket"], ["polling"], ["websocket"]) * 4, strict=True
         ):
             client.on("sensorData", lambda message, own=own: own.append(message["data"]["temperature"]))
-            await client.connect(url, transports=transports, wait_timeout=10)
+            await client.connect(url, transports=transports, wait_timeout=30)
         await until(lambda: [one.transport() for one in clients] == ["websocket", "polling", "websocket"] * 4, what="upgrades")
         async with mqtt_sender(patient(broker_url)) as sender:
             for value in range(20):

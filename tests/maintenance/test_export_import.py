@@ -235,9 +235,8 @@ def test_new_file_stays_after_a_failed_export_only_with_readings(written: list[R
     assert (tmp_path / "a.csv").exists() is stays
 
 
-async def piped(*arguments: str, given: bytes = b"", folder: Path, url: str) -> tuple[int, bytes, bytes]:
-    """Run a command between two pipes."""
-    command = await asyncio.create_subprocess_exec(
+async def between_pipes(*arguments: str, folder: Path, url: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "bridge",
@@ -248,7 +247,12 @@ async def piped(*arguments: str, given: bytes = b"", folder: Path, url: str) -> 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(command.communicate(given), 30)
+
+
+async def piped(*arguments: str, given: bytes = b"", folder: Path, url: str) -> tuple[int, bytes, bytes]:
+    """Run a command between two pipes."""
+    command = await between_pipes(*arguments, folder=folder, url=url)
+    out, err = await asyncio.wait_for(command.communicate(given), 120)
     assert command.returncode is not None
     return command.returncode, out, err
 
@@ -282,7 +286,7 @@ async def test_export_to_a_reader_that_exits_succeeds(tmp_path: Path) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(shell.communicate(), 30)
+    out, err = await asyncio.wait_for(shell.communicate(), 120)
     assert orjson.loads(out)["seq"] == 1
     assert b"Traceback" not in err
     assert b"Broken" not in err
@@ -328,15 +332,21 @@ async def test_killed_export_resumes_after_its_last_whole_line(name: str, store_
 
 async def test_import_killed_midway_and_repeated_loses_and_duplicates_nothing(store_url: str, tmp_path: Path) -> None:
     file = tmp_path / "a.ndjson"
-    file.write_bytes(lines([reading(n, device=f"d{n % 9}", at=n) for n in range(1, MANY + 1)], FileFormat.NDJSON))
+    text = lines([reading(n, device=f"d{n % 9}", at=n) for n in range(1, MANY + 1)], FileFormat.NDJSON)
+    file.write_bytes(text)
     async with opened(store_url) as store:
-        async with running(tmp_path, "import", str(file), BRIDGE_STORE__URL=store_url) as command:
+        command = await between_pipes("import", "-", "--format", "ndjson", folder=tmp_path, url=store_url)
+        assert command.stdin is not None
+        command.stdin.write(text[: len(text) // 2])  # it waits for the rest, and cannot finish before it is killed
 
-            async def started() -> bool:
-                return await store.count(ReadingsQuery()) > 0
+        async def started() -> bool:
+            return await store.count(ReadingsQuery()) > 0
 
+        try:
             await until(started)
-            await command.kill()
+        finally:
+            command.kill()
+            await command.wait()
         before = await store.count(ReadingsQuery())
         assert 0 < before < MANY, "killed midway"
         code, _, err = await ended(tmp_path, "import", str(file), BRIDGE_STORE__URL=store_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,10 +31,9 @@ from bridge.pipeline.intake import Intake
 from bridge.ports import Store
 from bridge.settings import MqttSettings, StoreSettings, SubscriptionSettings
 from bridge.stores import open_store
-from tests.cli.test_cli import ended, running
+from tests.cli.test_cli import Command, ended, running
 from tests.conftest import StartBridge
 from tests.fakes import MemoryQuarantine, MemoryStore, RecordingOrigin
-from tests.servers import until
 from tests.stores.test_store_contract import START_MS
 
 ROUTES = MqttSettings(subscriptions=(SubscriptionSettings(pattern="home/{deviceId}"), *MqttSettings().subscriptions)).routes
@@ -179,13 +179,10 @@ async def test_retry_killed_midway_and_repeated_loses_and_duplicates_nothing(sto
         for start in range(0, many, 2000):
             await store.write([], bad[start : start + 2000], [])
         await store.write([], [rejected("sensors/d/data", b"{")], [])
-        async with running(tmp_path / "first", "rejected", "retry", BRIDGE_STORE__URL=store_url) as command:
-
-            async def started() -> bool:
-                return await store.quarantine.count(QuarantineQuery()) < many
-
-            await until(started)
-            await command.kill()
+        (tmp_path / "first").mkdir()
+        command = Command(tmp_path / "first", {"BRIDGE_STORE__URL": store_url, "BRIDGE_TRAP": "after-store:5"})
+        await command.start("rejected", "retry", module="tests.faults.armed")
+        assert await command.end() == -signal.SIGKILL, command.err
         left = await store.quarantine.count(QuarantineQuery())
         assert 1 < left < many, "in the middle"
         code, out, err = await ended(tmp_path / "second", "rejected", "retry", BRIDGE_STORE__URL=store_url)

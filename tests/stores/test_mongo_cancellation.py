@@ -17,7 +17,7 @@ ANSWER_SECONDS = 30.0
 
 
 def settings(port: int) -> StoreSettings:
-    return StoreSettings.model_validate({"url": f"mongodb://127.0.0.1:{port}/stop?directConnection=true", "timeout_seconds": 1})
+    return StoreSettings.model_validate({"url": f"mongodb://127.0.0.1:{port}/stop?directConnection=true", "timeout_seconds": 3})
 
 
 async def cancelled_pings(store: MongoStore, turns: int) -> list[str]:

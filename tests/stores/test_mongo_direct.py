@@ -115,11 +115,11 @@ async def test_answer_to_a_cancelled_insert_is_not_taken_for_the_next_one(mongod
 
 
 async def test_insert_fails_at_the_deadline_when_the_server_does_not_answer(mongod: Mongod) -> None:
-    async with opened(mongod, "slow", timeoutMS=500) as (collection, inserter):
+    async with opened(mongod, "slow", timeoutMS=3000) as (collection, inserter):
         await inserter.insert_many(collection, documents(1))
         mongod.freeze()
         try:
-            with pytest.raises(NetworkTimeout, match=r"no answer to insert within 0\.5 s"):
+            with pytest.raises(NetworkTimeout, match=r"no answer to insert within 3 s"):
                 await inserter.insert_many(collection, documents(1))
         finally:
             mongod.thaw()
@@ -212,12 +212,12 @@ async def test_documents_that_need_several_messages_are_all_found(mongod: Mongod
 
 
 async def test_unavailable_store_is_reported_within_one_deadline() -> None:
-    client: AsyncMongoClient[Any] = AsyncMongoClient("127.0.0.1", free_port(), timeoutMS=1000, serverSelectionTimeoutMS=1000)
+    client: AsyncMongoClient[Any] = AsyncMongoClient("127.0.0.1", free_port(), timeoutMS=3000, serverSelectionTimeoutMS=3000)
     async with client:
         began = asyncio.get_running_loop().time()
         with pytest.raises(ServerSelectionTimeoutError):
             await DirectConnection(client).find(client["direct"]["nothing"], {}, {"_id": 1}, 10)
-        assert asyncio.get_running_loop().time() - began < 1.9
+        assert asyncio.get_running_loop().time() - began < 5.9
 
 
 async def test_document_is_found_over_a_connection_that_broke(mongod: Mongod) -> None:

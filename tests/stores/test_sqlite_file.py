@@ -198,7 +198,7 @@ async def test_bridge_acknowledges_nothing_after_its_database_was_removed(
     broker_url: str, path: Path, start_bridge: StartBridge, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "bridge")
-    http = HttpSettings(port=0, post_seconds=1)
+    http = HttpSettings(port=0, post_seconds=3)
     async with (
         start_bridge(broker_url, f"sqlite:///{path}", http=http) as bridge,
         aiohttp.ClientSession(f"http://127.0.0.1:{bridge.port}") as session,

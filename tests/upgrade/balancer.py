@@ -38,7 +38,7 @@ class Balancer:
             await asyncio.gather(checking, *self._passing, return_exceptions=True)
 
     async def _check(self) -> None:
-        timeout = aiohttp.ClientTimeout(1)
+        timeout = aiohttp.ClientTimeout(10)
         async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)) as session:
             while True:
                 self.ready = [port for port in self._ports if await _is_ready(session, port)]
