@@ -18,6 +18,7 @@ from bridge.settings import DevicesSettings
 from tests.access.leaks import LEAKS
 from tests.access.parts import PASSWORD, Guarded, access_settings, guarded
 from tests.access.tally import Tally
+from tests.access.test_lockout import minutes_from_the_third
 from tests.access.test_service import Clock
 from tests.access.ways import SESSION_COOKIE
 from tests.conftest import StartBridge
@@ -79,7 +80,10 @@ async def test_pages_of_other_origins_cannot_log_a_user_in(guarded_bridge: Guard
     tally.check()
 
 
-async def test_lockout_delays_logins_by_form_and_says_how_long(guarded_bridge: Guarded) -> None:
+async def test_lockout_delays_logins_by_form_and_says_how_long(
+    guarded_bridge: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.access.lockout.delay_seconds", minutes_from_the_third)
     g, answers = guarded_bridge, set[str]()
     for _ in range(30):
         answers.add((await log_in(g, "viewer", "wrong"))[1])

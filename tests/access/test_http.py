@@ -35,6 +35,7 @@ from bridge.settings import HttpSettings, StoreSettings
 from bridge.stores import open_store
 from bridge.stores.rollup_builder import now_ms
 from tests.access.parts import PASSWORD, SECRET, Guarded, access_settings, guarded, stored_sessions
+from tests.access.test_lockout import minutes_from_the_third
 from tests.access.typed import command_line
 from tests.access.ways import COOKIE_ID, LISTENING, SESSION_COOKIE, attempted
 from tests.conftest import StartBridge
@@ -227,7 +228,8 @@ async def test_page_of_a_foreign_origin_cannot_log_in(guarded_bridge: Guarded) -
     assert (await guarded_bridge.ask("POST", "/auth/login", {"Origin": guarded_bridge.base}, LOGIN))[0] == 200
 
 
-async def test_lockout_applies_to_each_client_behind_a_proxy(guarded_bridge: Guarded) -> None:
+async def test_lockout_applies_to_each_client_behind_a_proxy(guarded_bridge: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.access.lockout.delay_seconds", minutes_from_the_third)
     wrong = LOGIN | {"password": "wrong password"}
     answers = [await guarded_bridge.ask("POST", "/auth/login", {"X-Forwarded-For": "198.51.100.7"}, wrong) for _ in range(12)]
     assert [status for status, _, _ in answers].count(401) < 10
@@ -571,7 +573,7 @@ async def test_command_line_lists_the_keys_of_a_removed_admin(guarded_bridge: Gu
     async def ended() -> bool:
         return await works(guarded_bridge, "boss ci", "ci 2") == [False, False]
 
-    await until(ended, seconds=5, what="the end of the keys")
+    await until(ended, seconds=20, what="the end of the keys")
     await admin_with_keys(guarded_bridge, "chief")
     code, out, _ = await command("user", "remove", "chief", "--keep-keys")
     assert (code, out.count(" kept: "), out.count(" removed: ")) == (0, 3, 0)
@@ -579,7 +581,7 @@ async def test_command_line_lists_the_keys_of_a_removed_admin(guarded_bridge: Gu
     async def is_locked_out() -> bool:
         return await works(guarded_bridge, "chief", "chief ci") == [False, True]
 
-    await until(is_locked_out, seconds=5, what="the end of the session")
+    await until(is_locked_out, seconds=20, what="the end of the session")
 
 
 async def test_user_removed_on_the_command_line_is_locked_out_of_a_running_bridge(

@@ -23,6 +23,7 @@ from bridge.core.errors import AccountError, Unauthorized
 from bridge.settings import HttpSettings
 from tests.access.leaks import LEAKS
 from tests.access.parts import PASSWORD, Guarded, at_once, guarded
+from tests.access.test_lockout import minutes_from_the_third
 from tests.access.ways import LISTENING, SESSION_COOKIE, SOCKET_IO, attempted, connect_packet, ended, opened, received
 from tests.conftest import StartBridge
 from tests.fakes import MemoryStore
@@ -172,8 +173,8 @@ async def test_revoked_link_opens_nothing_and_ends_what_it_opened(made: Guarded)
 
 
 async def test_token_of_an_expired_link_ends_with_it(made: Guarded) -> None:
-    _, token = await shared(made, days=2.5 / 86_400)
-    assert (await visitor(made, token))["expires_in"] <= 3
+    _, token = await shared(made, days=4.5 / 86_400)
+    assert (await visitor(made, token))["expires_in"] <= 5
     async with opened(made.bridge, "/ws", headers=made.showing("visitor")) as socket:
         assert (await ended(socket))[0] == 4401
     async with asyncio.timeout(30):
@@ -186,7 +187,8 @@ async def test_token_of_an_expired_link_ends_with_it(made: Guarded) -> None:
     assert len(page["links"]) == 1
 
 
-async def test_guesses_are_refused_and_slowed_down_but_logins_are_not(made: Guarded) -> None:
+async def test_guesses_are_refused_and_slowed_down_but_logins_are_not(made: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.access.lockout.delay_seconds", minutes_from_the_third)
     link_id, token = await shared(made)
     head, secret = token[:21], token[21:]
     bad: list[object] = [

@@ -33,7 +33,9 @@ from tests.access.ways import SOCKET_IO, bearer, connect_packet, ended, opened, 
 from tests.realtime.parts import Clock
 from tests.servers import until
 
-EXPIRED_SECONDS, REVOKED_SECONDS = 5.0, 2.0
+EXPIRED_SECONDS = REVOKED_SECONDS = 10.0
+"""Of a machine that may stand still for seconds; that each is checked twice a second is shown with a given clock."""
+
 LIFE_SECONDS = 3.0
 
 

@@ -42,7 +42,7 @@ async def stage() -> AsyncIterator[Stage]:
     access = TokenAccess()
     access.give(TOKEN, person("eve", Role.ADMIN))
     access.give(DEVICE, device("a"))
-    async with staged(access, login_seconds=0.3, http=HttpSettings(cors_origins=(FRIEND,))) as running:
+    async with staged(access, http=HttpSettings(cors_origins=(FRIEND,))) as running:
         yield running
 
 
@@ -135,7 +135,7 @@ async def test_forwarded_host_counts_from_a_trusted_proxy_only(where: str) -> No
         "by http, where it says https": (COOKIE | called | {"Origin": "http://air.example"}, False),
         "another": (COOKIE | called | {"Origin": STRANGER}, False),
     }
-    async with staged(access, login_seconds=0.3, http=http) as stage:
+    async with staged(access, http=http) as stage:
         for name, (headers, may) in rows.items():
             assert (await attempted(opening(PATHS[where], headers), stage, None)).let_in == may, name
 
@@ -179,7 +179,7 @@ async def test_trusted_proxy_that_drops_the_port_lets_pages_of_its_host_in(where
     access = TokenAccess()
     access.give(TOKEN, person("eve", Role.ADMIN))
     http = HttpSettings.model_validate({"trusted_proxies": ["127.0.0.1"]})
-    async with staged(access, login_seconds=0.3, http=http) as stage:
+    async with staged(access, http=http) as stage:
         for name, (headers, may) in BEHIND_A_PROXY.items():
             verdict = await attempted(opening(PATHS[where], COOKIE | headers), stage, None)
             tally.note((where, name, verdict), may=may, let_in=verdict.let_in)
@@ -222,16 +222,18 @@ async def test_one_of_the_offered_subprotocols_is_accepted(stage: Stage) -> None
         assert await heard_pong(socket) == (True, None, "")
 
 
-async def test_client_without_login_is_closed_after_the_login_time(stage: Stage) -> None:
-    async def silent(path: str) -> float:
+async def test_client_without_login_is_closed_after_the_login_time() -> None:
+    async def silent(stage: Stage, path: str) -> float:
         began = asyncio.get_running_loop().time()
         async with opened(stage, path) as socket:
             await ended(socket)
         return asyncio.get_running_loop().time() - began
 
-    lasted = await asyncio.gather(*map(silent, (SOCKET_IO, "/ws", "/api/v1/ws", "/ws/device")))
-    assert max(lasted) < 0.3 + 1.0
-    await stage.until_empty()
+    async with staged(TokenAccess(), login_seconds=0.3) as stage:
+        paths = (SOCKET_IO, "/ws", "/api/v1/ws", "/ws/device")
+        lasted = await asyncio.gather(*(silent(stage, path) for path in paths))
+        assert max(lasted) < 8.0, "other times to wait for a client are 10 s or more"
+        await stage.until_empty()
 
 
 async def test_two_authorization_headers_are_refused(stage: Stage) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -367,7 +366,7 @@ async def test_device_writes_as_itself_and_a_program_as_devices_of_its_scope(sta
     assert answers[-1].startswith("unknown type")
     assert may or answers[0] == "a device may publish only as itself"
     await stage.until_empty()
-    await asyncio.sleep(0)
+    await until(lambda: stage.store.by_id or not may, what="stored")
     stored = [one.device_id for one in stage.store.by_id.values()]
     assert stored == ([name or "a"] if may else [])
 

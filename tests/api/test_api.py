@@ -253,7 +253,7 @@ async def test_bridge_started_before_broker_and_store_reports_them_and_waits(sta
     store_url = database.url.replace("/?", "/sensors?")
     started = datetime.now(UTC) - timedelta(milliseconds=1)  # times of the bridge are whole milliseconds
     async with (
-        start_bridge(broker.url, store_url, ready=False, timeout_seconds=1) as bridge,
+        start_bridge(broker.url, store_url, ready=False, timeout_seconds=3) as bridge,
         aiohttp.ClientSession() as session,
     ):
         client = Client(bridge, session, broker.url)

@@ -276,7 +276,7 @@ async def test_posts_are_answered_503_without_the_store_and_waiting_readings_are
     url = database.url.replace("/?", "/sensors?")
     http = HttpSettings(port=0, post_seconds=1)
     try:
-        async with posting(start_bridge, broker_url, url, http=http, timeout_seconds=1) as poster:
+        async with posting(start_bridge, broker_url, url, http=http, timeout_seconds=4) as poster:
             await poster.post(timed(0))
             database.freeze()
             status, body, headers = await poster.post({"deviceId": "a", "temperature": 3}, Idempotency_Key="k")

@@ -57,12 +57,15 @@ async def test_programs_of_the_document_run_unchanged(system: System, tmp_path: 
             "выход: 302 login",
             "после выхода: False",
         ]
+        await device.until("команда: alarm None")
         assert device.lines == ["подключено", "команда: servo1 '45'", "команда: alarm None"]
 
 
 async def test_curl_logs_in_commands_and_logs_out(system: System, tmp_path: Path) -> None:
     async with system.bridge() as bridge, running(bridge, tmp_path, "device_sim_001.py", "esp02", "5678") as device:
-        await device.until("подключено")
+        async with client(bridge) as program:
+            await program.login(*ADMIN)
+            await until_telemetry(program, "esp02")
         login, sent, status, telemetry, logout = await output_of(
             bridge, tmp_path, "command.sh", *OPERATOR, "esp02", "servo2", "10"
         )

@@ -264,7 +264,7 @@ async def test_debug_log_tells_of_connections_messages_and_broadcasts(
         await mosquitto_pub(broker_url, "sensors/esp32/data", '{"token": "hunter2"}')
         await until(lambda: listener.of("sensorData"))
         await until(lambda: bridge.ledger.account("mqtt").rejected == 1)
-    await until(lambda: "disconnected: " in caplog.text)
+    await until(lambda: f"{sid} disconnected: " in caplog.text)
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
     for pattern in (
         rf"socket\.io: {sid} connected from 127\.0\.0\.1: \d clients",

@@ -31,7 +31,7 @@ LONG_SECONDS = 10.0
 
 @pytest.fixture
 def http() -> HttpSettings:
-    return HttpSettings(port=0, header_seconds=0.4, idle_seconds=0.4, connections_per_address=3)
+    return HttpSettings(port=0, header_seconds=2.0, idle_seconds=2.0, connections_per_address=3)
 
 
 @pytest.fixture
