@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -51,8 +52,9 @@ class Site:
             text = text.replace(default, ours)
         return _CLIENTS_OF_A_BRIDGE.sub(rf"sensor-bridge \1 --url {self.url}", text)
 
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 - this bridge
+    def get(self, path: str, **headers: str) -> bytes:
+        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310 - this bridge
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return bytes(answer.read())
 
 
@@ -83,6 +85,7 @@ def running_site(folder: Path, broker_url: str, **settings: str) -> Iterator[Sit
     try:
         _wait_until_ready(site, process, log)
         publish(site, *READING)  # so that there is something to read
+        _wait_until_stored(site)
         yield site
     finally:
         process.terminate()
@@ -97,6 +100,20 @@ def _wait_until_ready(site: Site, process: subprocess.Popen[bytes], log: Path) -
         with suppress(OSError):
             site.get("/health/ready")
             return
+        time.sleep(0.05)
+
+
+def _wait_until_stored(site: Site) -> None:
+    """Wait for the reading: the broker has it before the bridge stores it."""
+    headers = {}
+    if password := site.environ.get("BRIDGE_ACCESS__ADMIN_PASSWORD"):
+        given = json.dumps({"username": "admin", "password": password, "cookies": False}).encode()
+        login = urllib.request.Request(f"{site.url}/auth/login", given, {"Content-Type": "application/json"})  # noqa: S310
+        with urllib.request.urlopen(login, timeout=10) as answer:  # noqa: S310
+            headers["Authorization"] = f"Bearer {json.load(answer)['access_token']}"
+    deadline = time.monotonic() + START_SECONDS
+    while not json.loads(site.get("/api/v1/readings?device=hall", **headers))["readings"]:
+        assert time.monotonic() < deadline, "the reading was not stored"
         time.sleep(0.05)
 
 

@@ -17,7 +17,7 @@ from bridge.settings import DevicesSettings, HttpSettings
 from tests.access.parts import Guarded, guarded
 from tests.browser import chromium
 from tests.conftest import StartBridge
-from tests.servers import free_port
+from tests.servers import free_port, until
 
 OPEN = DevicesSettings.model_validate({"open": True})
 WAIT_MS = 30_000
@@ -52,6 +52,15 @@ async def log_in(page: Page, name: str, password: str) -> None:
     await page.locator("[name=username]").fill(name)
     await page.locator("[name=password]").fill(password)
     await page.locator("[type=submit]").click()
+
+
+async def expect_no_overflow(page: Page) -> None:
+    """Wait until the page is no wider than the screen: charts follow a new size a moment later."""
+
+    async def fits() -> bool:
+        return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+    await until(fits, WAIT_MS / 1000, f"no overflow of {page.url}")
 
 
 @pytest.fixture

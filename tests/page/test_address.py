@@ -34,10 +34,6 @@ async def elsewhere(browser: Browser, page: Page) -> Page:
     return other
 
 
-async def scrolled(page: Page) -> float:
-    return float(await page.evaluate("scrollY"))
-
-
 async def test_address_shows_others_the_same_view_and_back_returns_to_the_list(house: Dashboard, browser: Browser) -> None:
     page = house.page
     await house.go()
@@ -51,7 +47,7 @@ async def test_address_shows_others_the_same_view_and_back_returns_to_the_list(h
     await expect(page.get_by_role("heading", name="room35")).to_be_visible()
     at = float(await page.evaluate("leftAt"))
     assert at > 300
-    assert await scrolled(page) == 0
+    await page.wait_for_function("scrollY === 0")
     await page.get_by_role("button", name="24 h", exact=True).click()
     await expect(page).to_have_url(re.compile(r"#/device/room35\?range=24h$"))
     other = await elsewhere(browser, page)
@@ -68,7 +64,7 @@ async def test_address_shows_others_the_same_view_and_back_returns_to_the_list(h
     await expect(page).to_have_url(re.compile(r"#/\?q=room$"))
     await expect(page.locator(".card")).to_have_count(ROOM)
     await expect(card).to_be_in_viewport()
-    assert abs(await scrolled(page) - at) < 200
+    await page.wait_for_function("at => Math.abs(scrollY - at) < 200", arg=at)
     other = await elsewhere(browser, page)
     await expect(other.get_by_role("searchbox")).to_have_value("room")
     await expect(other.locator(".card")).to_have_count(ROOM)

@@ -13,8 +13,8 @@ from playwright.async_api import Browser, Locator, Page, expect
 from tests import running
 from tests.access.parts import PASSWORD, Guarded, guarded
 from tests.api.test_subscriptions import publish
-from tests.page.conftest import LANGUAGES, log_in
-from tests.page.test_access import browser_context, expect_logged_in, expect_no_overflow
+from tests.page.conftest import LANGUAGES, expect_no_overflow, log_in
+from tests.page.test_access import browser_context, expect_logged_in
 from tests.page.test_accessibility import show, violations
 from tests.servers import mosquitto, until
 
@@ -247,6 +247,8 @@ async def test_rejected_message_is_explained_applied_and_the_others_cleared(page
     await message.get_by_role("button", name="Clear this one").click()
     await dialog(page).get_by_role("button", name="Clear").click()
     await expect(said).to_have_text("1 message was deleted.")
+    left = page.locator(".rejected ol > li").filter(has_text="colour")
+    await expect(left).to_have_count(1)  # loaded after that, with the counts
     await page.get_by_role("button", name="Clear: no measurement").click()
     await expect(dialog(page)).to_contain_text("1 rejected message is deleted.")
     await dialog(page).get_by_role("button", name="Clear").click()

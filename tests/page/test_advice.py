@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from bridge.core.timestamp import iso
-from tests.page.conftest import LANGUAGES, Dashboard
+from tests.page.conftest import LANGUAGES, Dashboard, expect_no_overflow
 from tests.page.staged_analysis import HOUR_MS, MINUTE_MS, StagedAnalysis, now_ms, ventilate
 from tests.page.test_accessibility import show, violations
 
@@ -55,6 +55,7 @@ async def test_advice_is_dismissed_in_this_browser_and_the_next_one_is_shown(das
     await expect(dashboard.card("office").locator(".values")).to_be_visible()
     await show(page, f"{dashboard.base}/#/device/office")
     await expect(tip(dashboard)).to_have_count(0)
+    await expect(page.locator(".connection")).to_have_text("Live")
     analysis.send("action", ventilate("2"))
     await expect(tip(dashboard)).to_have_count(1)
 
@@ -96,6 +97,5 @@ async def test_advice_is_accessible_and_fits_a_phone_in_every_language(
         await show(page, f"{dashboard.base}/{view}")
         await expect(page.locator(".tip")).to_have_count(1)
         assert await violations(page) == [], view
-        over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, view
+        await expect_no_overflow(page)
     await context.close()

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Locator, Page, Route, WebSocketRoute, 
 from bridge.alarms.record import AlarmRecord, AlarmState, Past
 from bridge.alarms.rules import Priority
 from tests.access.parts import PASSWORD, Guarded
-from tests.page.conftest import LANGUAGES, Dashboard, close, log_in
+from tests.page.conftest import LANGUAGES, Dashboard, close, expect_no_overflow, log_in
 from tests.page.staged_alarms import MINUTE_MS, StagedAlarms, alarm, calm_kpis
 from tests.page.test_accessibility import show, violations
 
@@ -324,7 +324,7 @@ async def test_sound_is_off_until_it_is_turned_on_and_the_browser_remembers_it(d
     await expect(page.locator("html[data-sounds]")).to_have_count(0)
     await button.click()
     await expect(button).to_have_text("Turn the alarm sound off")
-    await expect(page.locator("html")).to_have_attribute("data-sounds", "2")  # again until somebody acknowledges
+    await expect(page.locator("html")).to_have_attribute("data-sounds", re.compile("^[2-9]$"))  # again until acknowledged
     await page.reload()
     await expect(button).to_have_attribute("aria-pressed", "true")
     await page.mouse.click(5, 5)
@@ -384,6 +384,5 @@ async def test_views_of_alarms_are_accessible_and_fit_a_phone(browser: Browser, 
         if view == "#/alarms":
             await page.locator(".alarm-item [type=checkbox]").first.check()
         assert await violations(page) == [], view
-        over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, view
+        await expect_no_overflow(page)
     await close(context)

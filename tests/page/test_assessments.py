@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Route, WebSocketRoute, expect
 
 from tests.conftest import StartBridge
-from tests.page.conftest import LANGUAGES, Dashboard, running
+from tests.page.conftest import LANGUAGES, Dashboard, expect_no_overflow, running
 from tests.page.stored import HOUR_MS, MINUTE_MS, every_minute, store_readings
 
 
@@ -197,6 +197,5 @@ async def test_banner_fits_a_phone_in_every_language(browser: Browser, dashboard
     page = await context.new_page()
     await page.goto(dashboard.base)
     await expect(page.locator(".alarm li")).to_have_count(3)
-    over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert over <= 0
+    await expect_no_overflow(page)
     await context.close()

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from bridge.core.timestamp import iso
 from tests.access.parts import PASSWORD, Guarded
-from tests.page.conftest import LANGUAGES, Dashboard, close, log_in
+from tests.page.conftest import LANGUAGES, Dashboard, close, expect_no_overflow, log_in
 from tests.page.staged_alarms import StagedAlarms, alarm
 from tests.page.staged_analysis import HOUR_MS, MINUTE_MS, StagedAnalysis, anomaly, drift, now_ms
 from tests.page.test_accessibility import show, violations
@@ -225,8 +225,7 @@ async def test_faults_are_accessible_and_fit_a_phone_in_every_language(
             await summary.click()
         await page.locator(".mark-wrong").first.click()
         assert await violations(page) == [], view
-        over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, view
+        await expect_no_overflow(page)
     await context.close()
 
 

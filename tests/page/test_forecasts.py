@@ -10,9 +10,10 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from bridge.core.timestamp import iso
-from tests.page.conftest import LANGUAGES, Dashboard
+from tests.page.conftest import LANGUAGES, Dashboard, expect_no_overflow
 from tests.page.staged_analysis import HOUR_MS, MINUTE_MS, StagedAnalysis, learning, now_ms, prediction
 from tests.page.test_accessibility import violations
+from tests.servers import until
 
 CO2 = "Carbon dioxide"
 RECORD = (
@@ -82,9 +83,12 @@ async def test_forecast_continues_the_chart_for_six_hours_with_its_track_record(
     await expect(hours.first).to_have_text(re.compile(r"^\d\d:00 to \d\d:00: about 640 ppm, between 580 ppm and 700 ppm$"))
     await expect(dashboard.page.get_by_text("Band: 90 % of the values are expected in it.")).to_be_visible()
     await expect(co2.locator(".u-over")).to_be_visible()
-    past, future = await colours_at(co2, 0.4), await colours_at(co2, 0.75)
-    assert len(future) > 2, "the fan is drawn"
-    assert future - past, "a forecast does not look like measured values"
+
+    async def has_fan() -> bool:
+        past, future = await colours_at(co2, 0.4), await colours_at(co2, 0.75)
+        return len(future) > 2 and bool(future - past)
+
+    await until(has_fan, 30, "a fan that does not look like measured values")
 
 
 async def test_chart_without_a_forecast_ends_now_and_says_why(dashboard: Dashboard) -> None:
@@ -137,14 +141,10 @@ async def test_zooming_into_the_forecast_stays_live(dashboard: Dashboard) -> Non
     page = dashboard.page
     over = chart(page, CO2).locator(".u-over")
     await expect(chart(page, CO2).locator(".forecast-record")).to_be_visible()
-    await over.scroll_into_view_if_needed()
     box = await over.bounding_box()
     assert box is not None
-    y = box["y"] + box["height"] / 2
-    await page.mouse.move(box["x"] + 0.3 * box["width"], y)
-    await page.mouse.down()
-    await page.mouse.move(box["x"] + 0.9 * box["width"], y, steps=5)
-    await page.mouse.up()
+    start, end = ({"x": part * box["width"], "y": box["height"] / 2} for part in (0.3, 0.9))
+    await over.drag_to(over, source_position=start, target_position=end)  # type: ignore[arg-type]
     await expect(page.get_by_role("button", name="6 h", exact=True)).to_have_attribute("aria-pressed", "false")
     await expect(page.get_by_role("button", name="Back to live")).to_have_count(0)
     await expect(chart(page, CO2).locator(".forecast-record")).to_be_visible()
@@ -173,6 +173,7 @@ async def test_new_prediction_is_shown_at_once(dashboard: Dashboard) -> None:
     await open_office(dashboard, analysis)
     record = chart(dashboard.page, CO2).locator(".forecast-record")
     await expect(record).to_have_text("Forecast: learning, 13 of 14 days")
+    await expect(dashboard.page.locator(".connection")).to_have_text("Live")
     analysis.predictions = [prediction("office", "co2", "ppm", mean=640, spread=60)]
     asked_at = time.monotonic()
     analysis.send("prediction", analysis.predictions[0])
@@ -214,6 +215,5 @@ async def test_forecasts_are_accessible_and_fit_a_phone_in_every_language(
     await page.goto(f"{dashboard.base}/#/device/office")
     await expect(page.locator(".forecast-record")).to_have_count(3)
     assert await violations(page) == []
-    over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert over <= 0
+    await expect_no_overflow(page)
     await context.close()

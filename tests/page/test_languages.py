@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from bridge.core.readings.measurements import MEASUREMENTS
-from tests.page.conftest import LANGUAGES, Dashboard
+from tests.page.conftest import LANGUAGES, Dashboard, expect_no_overflow
 from tests.servers import REPO
 
 
@@ -75,8 +75,7 @@ async def test_pages_fit_the_narrowest_screen_in_every_language(browser: Browser
     for view in (*views, "#/health", "#/admin", "test"):
         await page.goto(f"{dashboard.base}/{view}")
         await expect(page.locator("main h1").first).to_be_visible()
-        over = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, view
+        await expect_no_overflow(page)
         assert await page.locator("nav a").evaluate_all(OVERFLOWING) == [], view
     await context.close()
 

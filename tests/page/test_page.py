@@ -22,7 +22,7 @@ from bridge.settings import HttpSettings, MqttSettings
 from bridge.sources.mqtt.client import mqtt_sender
 from tests.cli.test_discover import publishing
 from tests.conftest import StartBridge
-from tests.page.conftest import WAIT_MS, Dashboard, running
+from tests.page.conftest import WAIT_MS, Dashboard, expect_no_overflow, running
 from tests.servers import Mosquitto, free_port, until
 
 ODD_NAMES = (
@@ -65,7 +65,7 @@ async def test_names_are_rendered_as_text(dashboard: Dashboard) -> None:
     await dashboard.go()
     await expect(dashboard.page.get_by_role("link", name=name)).to_be_visible()
     assert await dashboard.page.locator("main img, main b").count() == 0
-    assert await dashboard.page.title() == "Overview · Sensor Bridge"
+    await expect(dashboard.page).to_have_title("Overview · Sensor Bridge")
 
 
 async def test_flame_raises_an_alarm_on_every_page_and_is_listed_first(dashboard: Dashboard) -> None:
@@ -154,7 +154,7 @@ async def test_device_list_loaded_while_disconnected_does_not_hide_missed_readin
         for temperature in range(2, 7):
             await browser_page.post(deviceId="kitchen", temperature=temperature)
         looks.set()
-        await expect(rows.first).to_contain_text("6")
+        await expect(rows.first).to_contain_text("6.0 °C")
         connects = True
         await expect(rows).to_have_count(6)
 
@@ -263,12 +263,8 @@ async def test_device_page_has_a_chart_per_measurement_that_zooms_pans_and_retur
     await dashboard.post(deviceId="kitchen", temperature=25)
     await expect(summary).to_have_attribute("aria-label", re.compile("21.5 °C to 25.0 °C"))
 
-    plot = await dashboard.page.locator(".u-over").first.bounding_box()
-    assert plot is not None
-    await dashboard.page.mouse.move(plot["x"] + 20, plot["y"] + 20)
-    await dashboard.page.mouse.down()
-    await dashboard.page.mouse.move(plot["x"] + 120, plot["y"] + 20, steps=4)
-    await dashboard.page.mouse.up()
+    plot = dashboard.page.locator(".u-over").first
+    await plot.drag_to(plot, source_position={"x": 20, "y": 20}, target_position={"x": 120, "y": 20})
     back = dashboard.page.get_by_role("button", name="Back to live")
     await expect(back).to_be_visible()
     await expect(summary).to_have_attribute("aria-label", "No readings in this time range.")
@@ -429,8 +425,7 @@ async def test_pages_fit_every_screen_width(dashboard: Dashboard, width: int) ->
     for view in ("#/", "#/device/greenhouse.north:row-12:plant-humidity-sensor-0001", "#/feed", "#/discovery", "#/health"):
         await dashboard.go(view)
         await expect(dashboard.page.locator("main h1").first).to_be_visible()
-        over = await dashboard.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, view
+        await expect_no_overflow(dashboard.page)
 
 
 async def test_topics_that_nobody_takes_are_listed_and_taken_in_with_one_click(dashboard: Dashboard, broker_url: str) -> None:

@@ -27,7 +27,7 @@ from tests.access.test_push import browser as subscription
 from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.notify.alarms import START, raised
-from tests.page.conftest import LANGUAGES, log_in
+from tests.page.conftest import LANGUAGES, expect_no_overflow, log_in
 from tests.page.test_accessibility import violations
 from tests.servers import until
 
@@ -361,4 +361,4 @@ async def test_notes_and_switches_are_accessible_and_fit_a_phone(bridge: Alarmed
             await button(page).click()
             await expect(note(page).locator("p")).to_be_visible()
             assert await violations(page) == []
-            assert await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+            await expect_no_overflow(page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.access.parts import PASSWORD, Guarded
-from tests.page.conftest import Dashboard, log_in
+from tests.page.conftest import Dashboard, expect_no_overflow, log_in
 from tests.page.test_accessibility import violations
 
 
@@ -41,7 +41,7 @@ async def test_reference_lists_each_route_once_and_sends_requests(dashboard: Das
     await item.locator(".schema summary").first.click()
     assert await violations(page) == []
     await page.set_viewport_size({"width": 360, "height": 780})
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await expect_no_overflow(page)
     await page.locator(".brand").click()
     await expect(dashboard.card("hall")).to_be_visible()
 
