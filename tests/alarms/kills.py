@@ -171,9 +171,10 @@ async def _settled(stage: KillStage, readings: int) -> None:
         await asyncio.sleep(1)
         status = await stage.ask("/websocket/status")
         ledger = {} if status is None else status["ledger"].get("mqtt", {"received": 0, "waiting": 0})
-        now = [ledger.get("received"), sum(stage.told.values())]
+        alarms = await stage.ask("/api/v1/alarms?state=all&limit=1")  # of the store, which then has the last changes too
+        now = [ledger.get("received"), sum(stage.told.values()), alarms]
         same, before[:] = now == before, now
-        return same and ledger.get("waiting") == 0
+        return same and alarms is not None and ledger.get("waiting") == 0
 
     await until(is_quiet, 120, f"{readings} readings are processed")
 

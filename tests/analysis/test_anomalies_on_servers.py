@@ -176,10 +176,16 @@ async def test_metrics_count_readings_and_standing_anomalies(
     async with start_bridge(broker_url, f"sqlite:///{tmp_path}/bridge.db") as bridge, Asking.of(bridge) as asking:
         await asking.send(saturated("cellar"))
         await asking.anomalies()
-        async with asking._session.get(f"http://127.0.0.1:{bridge.port}/metrics") as answer:
-            text = await answer.text()
+        text = ""
+
+        async def is_counted() -> bool:  # once the bridge knows that it is stored
+            nonlocal text
+            async with asking._session.get(f"http://127.0.0.1:{bridge.port}/metrics") as answer:
+                text = await answer.text()
+            return "bridge_anomaly_changes_total 1" in text
+
+        await until(is_counted, 20, "the change in the metrics")
         assert "bridge_anomaly_readings_total 8" in text
-        assert "bridge_anomaly_changes_total 1" in text
         assert 'bridge_anomalies_standing{kind="saturated"} 1' in text
         assert 'bridge_anomalies_standing{kind="stuck"} 0' in text
         assert "bridge_analysis_readings_dropped_total 0" in text

@@ -149,6 +149,7 @@ async def test_slow_service_reads_on_from_the_store_and_misses_nothing() -> None
     async with rig.running(waiting_limit=300):
         await rig.publish(all_readings[:3])
         await rig.folded(3)
+        await until(lambda: rig.feed.is_following, 5, "it follows")  # a moment later
         await rig.publish(all_readings[3:], batch=1000)
         await rig.folded(all_readings[-1].seq)
         assert rig.feed.counts.dropped > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -23,7 +22,8 @@ from tests.servers import until
 
 
 def notifier(settings: Sequence[NotifySettings], store: MemoryStore, **more: Any) -> Notifier:
-    parts = SenderParts(store.deliveries, Alarms(), deadline_seconds=more.pop("deadline_seconds", 5.0))
+    given = {name: more.pop(name) for name in ("deadline_seconds", "idle_seconds") if name in more}
+    parts = SenderParts(store.deliveries, Alarms(), **given)
     return Notifier(settings, store, parts, **more)
 
 
@@ -41,13 +41,12 @@ async def tell(one: Notifier, *transitions: Transition) -> None:
     await one.record(transitions)
 
 
-async def test_a_webhook_is_told_within_a_second() -> None:
-    store = MemoryStore()
-    async with receiver() as server, running(notifier([target(webhook=f"{server.url}/hook")], store)) as one:
-        started = time.monotonic()
-        await tell(one, raised())
-        await until(lambda: bool(server.posts))
-        assert time.monotonic() - started < 1
+async def test_a_webhook_is_told_at_once() -> None:
+    """And not when the store is looked at again."""
+    async with receiver() as server:
+        async with running(notifier([target(webhook=f"{server.url}/hook")], MemoryStore(), idle_seconds=3600)) as one:
+            await tell(one, raised())
+            await until(lambda: bool(server.posts))
 
 
 async def test_a_target_that_hangs_delays_no_other() -> None:
@@ -55,12 +54,10 @@ async def test_a_target_that_hangs_delays_no_other() -> None:
     async with receiver() as server:
         settings = [target("stuck", webhook=f"{server.url}/hang"), target("family", webhook=f"{server.url}/hook")]
         async with running(notifier(settings, store, deadline_seconds=60)) as one:
-            started = time.monotonic()
             for index in range(5):
                 await tell(one, raised(f"device-{index}"))
                 await until(lambda number=index: one.counts["family"].alarms > number)
-            assert time.monotonic() - started < 5
-            assert one.counts["stuck"].sent == 0
+            assert (one.counts["stuck"].sent, one.counts["stuck"].failed) == (0, 0), "it hangs all the time"
             assert [post.path for post in server.posts].count("/hang") == 1
 
 
@@ -99,11 +96,11 @@ async def test_a_test_says_which_targets_were_reached() -> None:
             target("gone", webhook="http://127.0.0.1:9/x"),
             target("stuck", webhook=f"{server.url}/hang"),
         ]
-        one = notifier(settings, MemoryStore(), deadline_seconds=0.3)
+        one = notifier(settings, MemoryStore(), deadline_seconds=3.0)  # the others must answer within it
         results = {result.target: result.public() for result in await one.test()}
         assert results["family"] == {"target": "family", "ok": True, "error": None}
         assert str(results["gone"]["error"]).startswith("webhook: not reached")
-        assert results["stuck"]["error"] == "no answer within 0.3 s"
+        assert results["stuck"]["error"] == "no answer within 3 s"
         assert [result.target for result in await one.test("family")] == ["family"]
         with pytest.raises(UnknownTarget, match="no target is called 'x': must be one of: family, gone, stuck"):
             await one.test("x")

@@ -156,7 +156,7 @@ async def test_apprise_says_what_is_wrong_with_its_urls(
 
 async def test_apprise_that_hangs_takes_two_threads_at_most() -> None:
     async with receiver() as server:
-        apprise = AppriseTarget(target(webhook=None, to=(json_url(server, "/hang"),)))
+        apprise = AppriseTarget(target(webhook=None, to=(json_url(server, "/hang?rto=60"),)))  # seconds, 4 without it
         hanging = [asyncio.ensure_future(apprise.send(message(), ())) for _ in range(2)]
         await until(lambda: len(server.posts) == 2)
         with pytest.raises(DeliveryFailed, match="earlier messages are still being sent"):
