@@ -65,11 +65,12 @@ class Stage:
         return mosquitto_sub(self.broker_url, topic)
 
     async def until(self, path: str, **having: object) -> Any:
-        """What stands at `path`, once it has these members."""
+        """What stands at `path`, once it has these members and no message waits: what is stored has been sent to clients then."""
 
         async def there() -> bool:
             answer = await curl(self.url + path)
-            return answer.status == 200 and having.items() <= answer.json.items()
+            is_there = answer.status == 200 and having.items() <= answer.json.items()
+            return is_there and not any(account["waiting"] for account in self.bridge.ledger.as_dict().values())
 
         await until(there, what=f"{path} with {having}")
         return await self.get(path)
@@ -79,7 +80,7 @@ class Stage:
 async def stage(
     start_bridge: StartBridge, broker_url: str, mongo_url: str, database: pymongo.database.Database[dict[str, Any]]
 ) -> AsyncIterator[Stage]:
-    realtime = RealtimeSettings(settle_seconds=0)
+    realtime = RealtimeSettings(settle_seconds=0, handshake_seconds=60)
     async with start_bridge(broker_url, mongo_url, devices=DEVICES, realtime=realtime) as bridge:
         yield Stage(bridge, broker_url, database)
 

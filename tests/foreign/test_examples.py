@@ -68,6 +68,7 @@ async def test_by_socketio_a_reading_appears_and_after_a_lost_connection_what_wa
         servers, said = await through_us(page)
         await page.reload()
         await until(lambda: UPGRADED in said, what="a WebSocket to cut")
+        await expect(page.get_by_role("status")).to_contain_text("connected as")
         before = await page.get_by_role("status").text_content()
         await servers[0].close()
         await expect(page.get_by_role("status")).not_to_have_text(before or "")
@@ -81,6 +82,7 @@ async def test_by_topic_a_measurement_appears_and_the_topics_that_are_ticked(sta
         await stage.publish("sensors/hall/data", READING)
         await expect(page.get_by_role("listitem").filter(has_text="hall")).to_contain_text("CO2 640, Temperature 21.5")
         await stage.publish("events/predictions", '{"forecast": "not asked for"}')
+        await until(lambda: stage.bridge.ledger.account("mqtt").stored == 2, what="both messages sent to the page")
         await page.get_by_label("predictions").check()
         await expect(page.get_by_role("status")).to_have_text("measurements, predictions, alerts")
         await stage.publish("events/predictions", '{"forecast": "warm"}')
@@ -108,7 +110,7 @@ async def test_the_device_sends_its_readings_and_obeys(stage: Stage, dialect: st
         await page.get_by_role("button", name="Connect").click()
         for degrees in ("21.5", "22"):
             await page.get_by_label("temperature").fill(degrees)
-            await expect(page.locator("#stored")).to_have_text(re.compile(rf"^{degrees} °C at \d"))
+            await expect(page.locator("#stored")).to_have_text(re.compile(rf"^{degrees} °C at \d"), timeout=20_000)
         await stage.until(f"/api/v1/devices/{name}", status="online", connection="socket")
         for command, value, state in (("servo1", "45", "confirmed"), ("led", "on", "confirmed"), ("fly", "up", "failed")):
             asked = await stage.post(f"/api/v1/devices/{name}/commands", f'{{"command": "{command}", "value": "{value}"}}')
@@ -135,7 +137,8 @@ async def test_the_index_leads_to_every_page_each_readable_in_light_and_dark(sta
             await page.goto(f"{stage.url}/examples/{name}")
             for width in (360, 1280):
                 await page.set_viewport_size({"width": width, "height": 800})
-                assert await page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+                fits = "width => innerWidth === width && document.documentElement.scrollWidth <= width"
+                await page.wait_for_function(fits, arg=width)
             ink, paper = [await page.evaluate(f"getComputedStyle(document.body).{one}") for one in ("color", "backgroundColor")]
             assert (brightness(ink) > brightness(paper)) is (scheme == "dark"), name
             assert contrast(ink, paper) > 7, name

@@ -19,7 +19,7 @@ from bridge.settings import HttpSettings
 from tests.browser import chromium
 from tests.conftest import StartBridge
 from tests.foreign.clients import curl
-from tests.servers import REPO, Nginx, free_port
+from tests.servers import REPO, Nginx, free_port, until
 
 TYPICAL = """
 server {
@@ -141,14 +141,12 @@ async def test_shipped_configuration_works_on_any_port(start_bridge: StartBridge
         ):
             assert shipped in conf
             conf = conf.replace(shipped, ours)
-        async with (
-            served(tmp_path, port, conf),
-            page_at(f"http://bridge.test:{plain}", "--host-resolver-rules=MAP bridge.test 127.0.0.1") as page,
-        ):
-            assert page.url == f"https://bridge.test:{port}/examples/"
-            assert await page.evaluate(POST) == 201
-            assert await page.evaluate(CONNECT, "/ws") == "pong"
-        assert "/ws" in (tmp_path / "bridge.log").read_text()
+        async with served(tmp_path, port, conf):
+            async with page_at(f"http://bridge.test:{plain}", "--host-resolver-rules=MAP bridge.test 127.0.0.1") as page:
+                assert page.url == f"https://bridge.test:{port}/examples/"
+                assert await page.evaluate(POST) == 201
+                assert await page.evaluate(CONNECT, "/ws") == "pong"
+            await until(lambda: "/ws" in (tmp_path / "bridge.log").read_text(), what="the connection in the log")
 
 
 def certificate(folder: Path) -> None:

@@ -155,14 +155,12 @@ async def test_the_same_reading_by_two_ways_is_one_record_and_one_broadcast(stag
             assert heard["topics"]["timestamp"] == timestamp, "the one before was heard once"
             assert {heard[name]["data"]["timestamp"] for name in ("websocket", "polling", "channels")} == {timestamp}
             assert heard["admin"]["payload"]["timestamp"] == timestamp
-        lines = list(stage.bridge.ledger.as_dict().values())
-        await until(lambda: all(one["waiting"] == 0 for one in stage.bridge.ledger.as_dict().values()), what="settled")
-        lines = list(stage.bridge.ledger.as_dict().values())
-        assert [sum(one[name] for one in lines) for name in ("received", "stored", "duplicate")] == [
-            2 * len(pairs),
-            len(pairs),
-            len(pairs),
-        ]
+
+        def counted(*names: str) -> list[int]:
+            return [sum(one[name] for one in stage.bridge.ledger.as_dict().values()) for name in names]
+
+        await until(lambda: counted("received", "waiting") == [2 * len(pairs), 0], what="settled")
+        assert counted("stored", "duplicate") == [len(pairs), len(pairs)]
         assert not clients.websocket.of("sensorData")
         assert not clients.polling.of("sensorData")
     assert stage.database["readings"].count_documents({}) == len(pairs)

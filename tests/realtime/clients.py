@@ -50,7 +50,7 @@ class Listener:
 async def listening(bridge: Bridge, **options: Any) -> AsyncIterator[Listener]:
     async with aiohttp.ClientSession() as session:
         listener = Listener(socketio.AsyncClient(http_session=session, reconnection=False))
-        await listener.client.connect(f"http://127.0.0.1:{bridge.port}", auth_headers(bridge), **options)
+        await listener.client.connect(f"http://127.0.0.1:{bridge.port}", auth_headers(bridge), wait_timeout=30, **options)
         try:
             yield listener
         finally:
@@ -101,8 +101,9 @@ class Bare:
 
     @classmethod
     def stalled(cls, bridge: Bridge) -> AbstractAsyncContextManager[Self]:
-        """Connect a client that reads only on demand."""
-        return cls.connected(bridge, max_queue=1, close_timeout=0.1, sock=_socket_with_small_buffer(bridge.port))
+        """Connect a client that reads only on demand, and so never a pong."""
+        sock = _socket_with_small_buffer(bridge.port)
+        return cls.connected(bridge, max_queue=1, ping_interval=None, close_timeout=0.1, sock=sock)
 
     @classmethod
     @asynccontextmanager
@@ -205,8 +206,9 @@ class Plain:
 
     @classmethod
     def stalled(cls, bridge: Bridge, path: str = "/ws") -> AbstractAsyncContextManager[Self]:
-        """Connect a client that reads only on demand."""
-        return cls.connected(bridge, path, max_queue=1, close_timeout=0.1, sock=_socket_with_small_buffer(bridge.port))
+        """Connect a client that reads only on demand, and so never a pong."""
+        sock = _socket_with_small_buffer(bridge.port)
+        return cls.connected(bridge, path, max_queue=1, ping_interval=None, close_timeout=0.1, sock=sock)
 
     async def send(self, **message: Any) -> None:
         await self.socket.send(orjson.dumps(message).decode())

@@ -102,7 +102,7 @@ async def run_python(stage: Stage, transport: str) -> dict[str, Any]:
 
         client.on("sensorData", on_data)
         client.on("connectionInfo", lambda info: result["info"].append(info | {"own": client.get_sid()}))
-        await client.connect(stage.url, transports=[transport])
+        await client.connect(stage.url, transports=[transport], wait_timeout=30)
         try:
             await until(lambda: result["info"], what="connectionInfo")
             await stage.publish()
