@@ -192,6 +192,7 @@ async def connected_client(
 async def _disconnect(client: aiomqtt.Client) -> None:
     with suppress(aiomqtt.MqttError, OSError):
         await client.__aexit__(None, None, None)
+    note_end(client)
 
 
 @asynccontextmanager
