@@ -65,7 +65,7 @@ class Stage:
         return mosquitto_sub(self.broker_url, topic)
 
     async def until(self, path: str, **having: object) -> Any:
-        """What stands at `path`, once it has these members and no message waits: what is stored has been sent to clients then."""
+        """What stands at `path`, once it has these members and no message waits: all that is stored has been sent then."""
 
         async def there() -> bool:
             answer = await curl(self.url + path)

@@ -20,10 +20,10 @@ from tests.servers import free_port, until
 
 REQUIRED = AccessSettings.model_validate({"mode": "required", "admin_password": "correct horse battery"})
 LISTENING = """options => {
-  window.heard = []; window.times = {};
+  window.heard = [];
   window.client = new BridgeClient(options);
   for (const name of ["measurements", "all", "alerts", "connected", "disconnected", "polling", "error"])
-    client.on(name, (message) => { heard.push([name, message]); (times[name] ??= []).push(performance.now()); });
+    client.on(name, (message) => heard.push([name, message]));
 }"""
 
 
@@ -68,10 +68,6 @@ class Client:
 
     async def heard(self, name: str) -> list[Any]:
         return [message for kind, message in await self.page.evaluate("heard") if kind == name]
-
-    async def times(self, name: str) -> list[float]:
-        found: list[float] = await self.page.evaluate("name => times[name] ?? []", name)
-        return found
 
     async def until(self, name: str, count: int = 1, seconds: float = 20) -> Any:
         """The last message of a name, once there are so many."""

@@ -570,7 +570,9 @@ async def test_listener_that_is_too_far_behind_gets_a_gap_and_slows_no_other(
             broker_url,
             f"sqlite:///{tmp_path}/bridge.db",
             devices=CLOSED,
-            realtime=RealtimeSettings(client_buffer_bytes=64 * 1024, settle_seconds=0, recent_records=1000, catch_up_records=0),
+            realtime=RealtimeSettings(
+                client_buffer_bytes=64 * 1024, settle_seconds=0, slow_seconds=300, recent_records=1000, catch_up_records=0
+            ),
         ) as bridge,
         Plain.stalled(bridge, "/ws/device") as slow,
         Plain.connected(bridge, "/ws/device", max_queue=None) as quick,

@@ -184,7 +184,7 @@ async def publish_until_behind(bridge: Bridge, broker_url: str, quick: Listener,
 
 @pytest.mark.parametrize("access", ACCESS)
 async def test_stalled_client_is_sent_every_record_once_when_it_reads_again(opened: Open, broker_url: str) -> None:
-    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000)
+    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, slow_seconds=300)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
         count = await publish_until_behind(bridge, broker_url, quick, 2000)
         assert [(await stalled.reading())["cursor"] for _ in range(count)] == quick.cursors
@@ -198,7 +198,7 @@ async def test_stalled_client_is_sent_every_record_once_when_it_reads_again(open
 
 @pytest.mark.parametrize("access", ACCESS)
 async def test_client_that_polls_slowly_is_sent_every_record_once(opened: Open, broker_url: str) -> None:
-    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000)
+    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, slow_seconds=300)
     async with Polling.connected(bridge) as polling, listening(bridge) as quick:
         await until(lambda: quick.received)
         await publish_many(broker_url, 5000)
@@ -219,7 +219,7 @@ async def test_stalled_client_receives_a_gap_if_it_is_further_behind_than_it_may
     opened: Open, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.realtime.hub.catch_up._PAGES_PER_COUNT", 1)
-    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=2000)
+    bridge = await opened(client_buffer_bytes=64 * 1024, recent_records=1000, catch_up_records=2000, slow_seconds=300)
     async with Bare.stalled(bridge) as stalled, listening(bridge) as quick:
         await publish_until_behind(bridge, broker_url, quick, 5000)
         published = quick.cursors
@@ -296,7 +296,7 @@ async def test_websocket_without_connect_packet_is_closed(opened: Open) -> None:
 
 
 async def test_long_polling_client_without_connect_packet_is_closed(opened: Open) -> None:
-    bridge = await opened(handshake_seconds=0.2)
+    bridge = await opened(handshake_seconds=1)
     url = f"http://127.0.0.1:{bridge.port}/socket.io/?EIO=4&transport=polling"
     async with aiohttp.ClientSession() as session:
         async with session.get(url) as answer:
