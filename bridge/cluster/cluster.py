@@ -122,7 +122,8 @@ class Cluster:
         self.reader.offer(decode_announcement(body))
 
     def _tell(self, events: Sequence[Event]) -> None:
-        if self.messenger.is_connected and len(self._known) > 1:
+        """Tell the others, also those that have just started, which this bridge does not know yet: they know it."""
+        if self.messenger.is_connected:
             for body in encode_events(events):
                 self.messenger.send(EVENTS, body)
 

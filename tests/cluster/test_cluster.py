@@ -354,6 +354,21 @@ async def test_command_to_a_socket_at_a_bridge_that_is_not_known_yet_is_sent_by_
             assert sent == {"command": "servo1", "value": "9", "id": command["id"]}
 
 
+async def test_change_of_a_device_is_told_to_a_bridge_that_is_not_known_yet(
+    broker_url: str, mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(broker_url, mongo_url, 2) as (one, two):
+        await post(one, "esp01", temperature=20)
+        await two.until_device("esp01", status="online")
+        members = cluster_of(one.bridge).members
+        await stop_reading(members, monkeypatch)
+        members.on_read({members.own.id: members.own})
+        begun = time.monotonic()
+        assert (await one.ask("PATCH", "/api/v1/devices/esp01", {"name": "Hall"}))[0] == 200
+        await two.until_device("esp01", name="Hall")
+        assert time.monotonic() - begun < REFRESH_SECONDS / 2, "it was only read again now and then"
+
+
 async def test_socket_that_was_opened_before_the_bridge_was_known_is_known_with_it(
     broker_url: str, mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
