@@ -110,8 +110,7 @@ class CommandService:
     def share(self, is_informed: Callable[[], bool], reread_seconds: float = REREAD_SECONDS) -> None:
         """Send commands that other bridges queue too; look for them this often.
 
-        `is_informed` returns whether this bridge is told now which devices have a socket at the others, as far as it knows of
-        others.
+        `is_informed` returns whether this bridge is told which devices have a socket at the other bridges that it knows.
         """
         self._is_shared, self._is_informed = True, is_informed
         self._reread_seconds = reread_seconds
@@ -364,8 +363,8 @@ class CommandService:
         return device_id in self._registry and self._registry.get(device_id).online and not self._is_elsewhere(device_id)
 
     def _is_elsewhere(self, device_id: str) -> bool:
-        """Whether another bridge has the device's socket, or may have it unknown to this one: one has just begun, which this
-        one may not know yet, or the bus is down. Such a device would not receive commands by MQTT.
+        """Whether another bridge has the device's socket, or may have it without this one knowing: that bridge has just
+        started, or the bus is down. Such a device would not receive commands by MQTT.
         """
         presence, connection = self._registry.presence, self._registry.get(device_id).connection
         if device_id in presence.elsewhere:
